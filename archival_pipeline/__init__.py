@@ -1,0 +1,1 @@
+"""Archival and retention for workflow-engine databases."""

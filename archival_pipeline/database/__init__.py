@@ -1,0 +1,4 @@
+"""PostgreSQL plumbing: connections, COPY streaming, large objects, locks, SQL files, migrations.
+
+Nothing here knows what a process instance is.
+"""

@@ -1,0 +1,1 @@
+"""Everything Dagster: resources, ops, graphs, jobs. The only room that imports Dagster."""

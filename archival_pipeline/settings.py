@@ -1,0 +1,205 @@
+"""Environment to typed, validated settings. Read on demand, never at import.
+
+The names are those of the seeds and of ``design.md``. What each one means to an operator is in
+``docs/configuration.md``. Not here: run configuration of a job, which arrives with the run.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from archival_pipeline.errors import ConfigurationError
+
+INVALID_DB_CONFIG = "INVALID_DB_CONFIG"
+
+
+def _blank_is_missing(value: Any) -> Any:
+    """Read an empty variable as an unset one: compose files and charts write ``NAME=`` for «none»."""
+    return None if value == "" else value
+
+
+Optional = BeforeValidator(_blank_is_missing)
+Port = Annotated[int, Field(ge=1, le=65535)]
+Name = Annotated[str, Field(min_length=1, max_length=63)]
+
+
+class _Environment(BaseSettings):
+    model_config = SettingsConfigDict(extra="ignore", frozen=True, case_sensitive=True, hide_input_in_errors=True)
+
+
+class DatabaseSettings(_Environment):
+    """Where one database is and how to reach it. ``role_name`` says which one in messages."""
+
+    role_name: str
+    host: str
+    port: Port = 5432
+    username: str
+    password: SecretStr
+    database: Name
+    schema_name: Name = "public"
+    ssl: bool = False
+    ca_cert_path: Annotated[Path | None, Optional] = None
+    ca_cert: Annotated[SecretStr | None, Optional] = None
+
+    @property
+    def address(self) -> tuple[str, int, str]:
+        """Host, port and database: two settings with the same address are the same physical database."""
+        return (self.host.strip().lower(), self.port, self.database)
+
+    @field_validator("ca_cert_path")
+    @classmethod
+    def _readable(cls, path: Path | None) -> Path | None:
+        if path is not None and not path.is_file():
+            message = f"no readable file at {path}"
+            raise ValueError(message)
+        return path
+
+
+class PrimarySettings(DatabaseSettings):
+    """The engine's database."""
+
+    role_name: str = "primary"
+    host: str = Field(validation_alias=AliasChoices("DB_HOST"))
+    port: Port = Field(5432, validation_alias=AliasChoices("DB_PORT"))
+    username: str = Field(validation_alias=AliasChoices("DB_USERNAME"))
+    password: SecretStr = Field(validation_alias=AliasChoices("DB_PASSWORD"))
+    database: Name = Field(validation_alias=AliasChoices("BPM_DB_NAME"))
+    schema_name: Name = Field("public", validation_alias=AliasChoices("BPM_DB_SCHEMA_NAME"))
+    ssl: bool = Field(False, validation_alias=AliasChoices("DB_SSL"))
+    ca_cert_path: Annotated[Path | None, Optional] = Field(None, validation_alias=AliasChoices("DB_CA_CERT_PATH"))
+    ca_cert: Annotated[SecretStr | None, Optional] = Field(None, validation_alias=AliasChoices("DB_CA_CERT"))
+
+
+class BackupSettings(DatabaseSettings):
+    """The archive database; it also holds the audit and the ledger."""
+
+    role_name: str = "backup"
+    host: str = Field(validation_alias=AliasChoices("BPM_BACKUP_DB_HOST"))
+    port: Port = Field(5432, validation_alias=AliasChoices("BPM_BACKUP_DB_PORT"))
+    username: str = Field(validation_alias=AliasChoices("BPM_BACKUP_DB_USERNAME"))
+    password: SecretStr = Field(validation_alias=AliasChoices("BPM_BACKUP_DB_PASSWORD"))
+    database: Name = Field(validation_alias=AliasChoices("BPM_BACKUP_DB_NAME"))
+    schema_name: Name = Field("public", validation_alias=AliasChoices("BPM_BACKUP_DB_SCHEMA_NAME"))
+    ssl: bool = Field(False, validation_alias=AliasChoices("BPM_BACKUP_DB_SSL"))
+    ca_cert_path: Annotated[Path | None, Optional] = Field(
+        None, validation_alias=AliasChoices("BPM_BACKUP_DB_CA_CERT_PATH")
+    )
+    ca_cert: Annotated[SecretStr | None, Optional] = Field(None, validation_alias=AliasChoices("BPM_BACKUP_DB_CA_CERT"))
+
+
+class EngineSettings(_Environment):
+    """What the engine's rows do not say about themselves."""
+
+    time_zone: str = Field("UTC", validation_alias=AliasChoices("BPM_TIME_ZONE"))
+    clob_mode: Annotated[str, Field(pattern="^(auto|pointer|text)$")] = Field(
+        "auto", validation_alias=AliasChoices("BPM_CLOB_MODE")
+    )
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            message = "not a time zone of the IANA database, such as Europe/Kyiv"
+            raise ValueError(message) from error
+        return name
+
+
+class DagsterSettings(_Environment):
+    """Where Dagster keeps its runs."""
+
+    pg_url: Annotated[SecretStr | None, Optional] = Field(None, validation_alias=AliasChoices("DAGSTER_PG_URL"))
+
+    @field_validator("pg_url")
+    @classmethod
+    def _scheme(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not url.get_secret_value().startswith("postgresql+psycopg2://"):
+            message = "must start with postgresql+psycopg2://, because plain postgresql:// selects another driver"
+            raise ValueError(message)
+        return url
+
+
+class Settings:
+    """All settings of the archival service, validated together.
+
+    Attributes:
+        primary: the engine's database.
+        backup: the archive database.
+        engine: time zone and CLOB mode of the engine.
+        dagster: the storage of Dagster.
+    """
+
+    def __init__(
+        self,
+        primary: DatabaseSettings,
+        backup: DatabaseSettings,
+        engine: EngineSettings,
+        dagster: DagsterSettings,
+    ) -> None:
+        self.primary = primary
+        self.backup = backup
+        self.engine = engine
+        self.dagster = dagster
+
+
+_PARTS: dict[str, type[_Environment]] = {
+    "primary": PrimarySettings,
+    "backup": BackupSettings,
+    "engine": EngineSettings,
+    "dagster": DagsterSettings,
+}
+
+
+def load_settings() -> Settings:
+    """Read and check the environment.
+
+    Returns:
+        The validated settings.
+
+    Raises:
+        ConfigurationError: one message that names every missing or wrong variable; code ``INVALID_DB_CONFIG``
+            when primary and backup are the same host, port and database.
+    """
+    problems: list[str] = []
+    parts: dict[str, Any] = {}
+    for name, part in _PARTS.items():
+        try:
+            parts[name] = part()
+        except ValidationError as error:
+            problems += [_describe(detail, os.environ) for detail in error.errors(include_input=False)]
+    if problems:
+        raise ConfigurationError(
+            f"{len(problems)} setting(s) cannot be used: " + "; ".join(problems) + ".",
+            resolve="Set each variable as docs/configuration.md says, then start again.",
+        )
+    settings = Settings(**parts)
+    if settings.primary.address == settings.backup.address:
+        host, port, database = settings.primary.address
+        raise ConfigurationError(
+            f"Primary and backup point to the same physical database ({host}:{port}/{database}).",
+            resolve="Point BPM_BACKUP_DB_HOST, BPM_BACKUP_DB_PORT or BPM_BACKUP_DB_NAME at another database.",
+            code=INVALID_DB_CONFIG,
+        )
+    return settings
+
+
+_SECRET_MARKS = ("PASSWORD", "SECRET", "CA_CERT", "URL", "TOKEN")
+
+
+def _describe(detail: Mapping[str, Any], environment: Mapping[str, str]) -> str:
+    """One problem in words: variable, value where it is no secret, what is wrong."""
+    variable = str(detail["loc"][0]) if detail["loc"] else "environment"
+    if detail["type"] == "missing":
+        return f"{variable} is missing"
+    reason = str(detail["msg"]).removeprefix("Value error, ")
+    secret = any(mark in variable for mark in _SECRET_MARKS) and not variable.endswith("_PATH")
+    shown = "" if secret else f"={environment.get(variable, '')!r}"
+    return f"{variable}{shown}: {reason}"
