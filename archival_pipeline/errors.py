@@ -132,12 +132,15 @@ class OperatorDatabaseError(DatabaseError):
     """No retry helps until somebody acts on the server."""
 
 
-# SQLSTATE or its two-character class -> (error class, way out). The longest match wins.
+# SQLSTATE, its class, or a code of our own -> (error class, way out). The longest match wins.
 _RESOLUTIONS: dict[str, tuple[type[DatabaseError], str]] = {
     "08": (TransientDatabaseError, "Check that the server is up and reachable, then run the same job again."),
     "40001": (TransientDatabaseError, "Run the same job again: another transaction changed the rows first."),
     "40P01": (TransientDatabaseError, "Run the same job again: two transactions waited for each other."),
-    "55P03": (TransientDatabaseError, "Run the same job again when the engine is quieter: a lock was not free in time."),
+    "55P03": (
+        TransientDatabaseError,
+        "Run the same job again when the engine is quieter: a lock was not free in time.",
+    ),
     "57014": (TransientDatabaseError, "Run the same job again with a smaller batchSize: a statement ran too long."),
     "57P": (TransientDatabaseError, "The server ended the session; run the same job again when it is up."),
     "53100": (OperatorDatabaseError, "Free disk space on the server named here, then run the same job again."),
@@ -145,31 +148,36 @@ _RESOLUTIONS: dict[str, tuple[type[DatabaseError], str]] = {
     "53": (OperatorDatabaseError, "The server is out of a resource; give it more, then run the same job again."),
     "25006": (OperatorDatabaseError, "The database is read-only; point the setting at a writable server."),
     "28": (OperatorDatabaseError, "Correct the user name or password setting of this database."),
+    "3D000": (OperatorDatabaseError, "Create the database, or correct its name setting."),
+    "TLS_REFUSED": (OperatorDatabaseError, "Compare the SSL and CA certificate settings with the server's own."),
     "42501": (OperatorDatabaseError, "Grant the right to the role, as docs/operators-guide.md lists per database."),
     "42P01": (OperatorDatabaseError, "Run `archival-pipeline migrate`; check the schema name setting."),
     "42883": (OperatorDatabaseError, "Run `archival-pipeline migrate`; check the schema name setting."),
     "42": (OperatorDatabaseError, "Run `archival-pipeline check`: the schema is not the one this release expects."),
     "23505": (
         DatabaseError,
-        "The destination holds other content under the same key. Compare both rows; then delete the conflicting "
-        "instances on that side (delete-bulk) or keep them, and run the same job again.",
+        (
+            "The destination holds other content under the same key. Compare both rows; then delete the conflicting "
+            "instances on that side (delete-bulk) or keep them, and run the same job again."
+        ),
     ),
     "23": (DatabaseError, "A constraint of the destination refused the rows; compare both schemas with `check`."),
     "22": (DatabaseError, "The destination cannot store a value of this tree; compare encodings and column types."),
 }
 
 
-def from_database(error: psycopg.Error, doing: str) -> DatabaseError:
+def from_database(error: psycopg.Error, doing: str, *, state: str | None = None) -> DatabaseError:
     """Turn a driver error into ours, by SQLSTATE.
 
     Args:
         error: what psycopg raised.
         doing: what was being done, in words, for the summary ("copying table task").
+        state: the code to use where the driver has none, as for a session that never began.
 
     Returns:
         The error to raise ``from`` the given one. It carries the server's primary message, never row values.
     """
-    state = error.sqlstate or "08006"
+    state = error.sqlstate or state or "08006"
     error_class, resolve = _lookup(state)
     said = error.diag.message_primary or "the connection was lost"
     where = f" (table {error.diag.table_name})" if error.diag.table_name else ""
@@ -177,8 +185,8 @@ def from_database(error: psycopg.Error, doing: str) -> DatabaseError:
 
 
 def _lookup(state: str) -> tuple[type[DatabaseError], str]:
-    for length in (5, 3, 2):
-        found = _RESOLUTIONS.get(state[:length])
+    for key in (state, state[:3], state[:2]):
+        found = _RESOLUTIONS.get(key)
         if found is not None:
             return found
     return DatabaseError, "Read the server's log for this time; then run the same job again."

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from archival_pipeline.errors import ConfigurationError
@@ -20,18 +20,19 @@ from archival_pipeline.errors import ConfigurationError
 INVALID_DB_CONFIG = "INVALID_DB_CONFIG"
 
 
-def _blank_is_missing(value: Any) -> Any:
-    """Read an empty variable as an unset one: compose files and charts write ``NAME=`` for «none»."""
-    return None if value == "" else value
-
-
-Optional = BeforeValidator(_blank_is_missing)
 Port = Annotated[int, Field(ge=1, le=65535)]
 Name = Annotated[str, Field(min_length=1, max_length=63)]
 
 
 class _Environment(BaseSettings):
-    model_config = SettingsConfigDict(extra="ignore", frozen=True, case_sensitive=True, hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        extra="ignore",
+        frozen=True,
+        case_sensitive=True,
+        hide_input_in_errors=True,
+        # Compose files and charts write NAME= for «none».
+        env_ignore_empty=True,
+    )
 
 
 class DatabaseSettings(_Environment):
@@ -45,8 +46,8 @@ class DatabaseSettings(_Environment):
     database: Name
     schema_name: Name = "public"
     ssl: bool = False
-    ca_cert_path: Annotated[Path | None, Optional] = None
-    ca_cert: Annotated[SecretStr | None, Optional] = None
+    ca_cert_path: Path | None = None
+    ca_cert: SecretStr | None = None
 
     @property
     def address(self) -> tuple[str, int, str]:
@@ -73,8 +74,8 @@ class PrimarySettings(DatabaseSettings):
     database: Name = Field(validation_alias=AliasChoices("BPM_DB_NAME"))
     schema_name: Name = Field("public", validation_alias=AliasChoices("BPM_DB_SCHEMA_NAME"))
     ssl: bool = Field(False, validation_alias=AliasChoices("DB_SSL"))
-    ca_cert_path: Annotated[Path | None, Optional] = Field(None, validation_alias=AliasChoices("DB_CA_CERT_PATH"))
-    ca_cert: Annotated[SecretStr | None, Optional] = Field(None, validation_alias=AliasChoices("DB_CA_CERT"))
+    ca_cert_path: Path | None = Field(None, validation_alias=AliasChoices("DB_CA_CERT_PATH"))
+    ca_cert: SecretStr | None = Field(None, validation_alias=AliasChoices("DB_CA_CERT"))
 
 
 class BackupSettings(DatabaseSettings):
@@ -88,10 +89,8 @@ class BackupSettings(DatabaseSettings):
     database: Name = Field(validation_alias=AliasChoices("BPM_BACKUP_DB_NAME"))
     schema_name: Name = Field("public", validation_alias=AliasChoices("BPM_BACKUP_DB_SCHEMA_NAME"))
     ssl: bool = Field(False, validation_alias=AliasChoices("BPM_BACKUP_DB_SSL"))
-    ca_cert_path: Annotated[Path | None, Optional] = Field(
-        None, validation_alias=AliasChoices("BPM_BACKUP_DB_CA_CERT_PATH")
-    )
-    ca_cert: Annotated[SecretStr | None, Optional] = Field(None, validation_alias=AliasChoices("BPM_BACKUP_DB_CA_CERT"))
+    ca_cert_path: Path | None = Field(None, validation_alias=AliasChoices("BPM_BACKUP_DB_CA_CERT_PATH"))
+    ca_cert: SecretStr | None = Field(None, validation_alias=AliasChoices("BPM_BACKUP_DB_CA_CERT"))
 
 
 class EngineSettings(_Environment):
@@ -116,7 +115,7 @@ class EngineSettings(_Environment):
 class DagsterSettings(_Environment):
     """Where Dagster keeps its runs."""
 
-    pg_url: Annotated[SecretStr | None, Optional] = Field(None, validation_alias=AliasChoices("DAGSTER_PG_URL"))
+    pg_url: SecretStr | None = Field(None, validation_alias=AliasChoices("DAGSTER_PG_URL"))
 
     @field_validator("pg_url")
     @classmethod

@@ -6,6 +6,7 @@ Not here: pooling (a run needs a handful of sessions for its whole life), retrie
 from __future__ import annotations
 
 import atexit
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +61,8 @@ def connect(
         connection = psycopg.connect(**connection_arguments(settings, purpose), autocommit=True)
     except psycopg.Error as error:
         host, port, database = settings.address
-        failure = errors.from_database(error, f"connecting to the {settings.role_name} database")
+        doing = f"connecting to the {settings.role_name} database"
+        failure = errors.from_database(error, doing, state=_refusal(error))
         failure.summary = (
             f"Cannot connect to the {settings.role_name} database {database} on {host}:{port} "
             f"as {settings.username}: {_reason(error)}."
@@ -136,6 +138,24 @@ def _pin(connection: psycopg.Connection[Any], schema: str, limits: Limits) -> No
     connection.execute(sql.SQL("SELECT {}").format(calls))
 
 
+# libpq keeps the SQLSTATE of a session that never began to itself. A server that speaks another language is not
+# understood here and counts as unreachable.
+_REFUSALS = {
+    r"certificate verify failed|does not match host name|does not support SSL|SSL error": "TLS_REFUSED",
+    r"password authentication failed|no password supplied": "28P01",
+    r"no pg_hba\.conf entry|not permitted to log in|role \".*\" does not exist": "28000",
+    r"database \".*\" does not exist": "3D000",
+    r"too many (clients|connections)|remaining connection slots": "53300",
+    r"the database system is": "57P03",
+}
+
+
+def _refusal(error: psycopg.Error) -> str | None:
+    """The code of a refused connection, by what libpq said; None when nobody answered."""
+    said = str(error)
+    return next((code for pattern, code in _REFUSALS.items() if re.search(pattern, said)), None)
+
+
 def _reason(error: psycopg.Error) -> str:
     """The first line of what libpq said; it names host and role, never a password."""
-    return str(error).strip().splitlines()[-1].strip().rstrip(".") or type(error).__name__
+    return str(error).strip().split("\n", 1)[0].strip().rstrip(".") or type(error).__name__

@@ -1,0 +1,96 @@
+# Commands of the archival pipeline. `make` alone lists them.
+# Needed on the machine: make and Python 3.11 or newer. Everything else comes into .venv.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.made-from-lock
+TESTS := archival_pipeline_tests
+PYTEST := $(BIN)/python -m pytest
+# More arguments for pytest: make test ARGS="-k settings"
+ARGS ?=
+
+.PHONY: help
+help: ## List the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 16
+
+.PHONY: setup
+setup: $(STAMP) ## Make .venv from requirements.lock (only when something changed)
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Python 3.11 or newer is needed; $(PYTHON) is: $$($(PYTHON) --version 2>&1)." >&2; \
+		echo "Say which one to use: make setup PYTHON=/path/to/python3.11" >&2; \
+		exit 1; \
+	}
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+.PHONY: demo
+demo: setup ## Show a whole move on embedded servers with sample data
+	$(BIN)/python -m archival_pipeline.local.demo
+
+.PHONY: dev
+dev: setup ## Start embedded servers and the Dagster UI
+	$(BIN)/python -m archival_pipeline.local.dev
+
+.PHONY: test
+test: setup ## Run unit, integration and end-to-end tests
+	$(PYTEST) -m "not slow and not faults" $(ARGS)
+
+.PHONY: test-slow
+test-slow: setup ## Run the tests that take long
+	$(PYTEST) -m "slow and not faults" $(ARGS)
+
+.PHONY: test-faults
+test-faults: setup ## Run the tests that kill, cut and fill things
+	$(PYTEST) -m faults $(ARGS)
+
+.PHONY: bench
+bench: setup ## Measure the move against the raw pipe
+	$(BIN)/python -m archival_pipeline_tests.bench
+
+.PHONY: lint
+lint: setup ## Check style, types, layers, SQL, the lock and the Dagster definitions
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/sqlfluff lint sql/
+	$(BIN)/python -m pip check
+	$(PYTEST) -q $(TESTS)/unit/test_lock.py
+	# An empty home: the definitions must load without a storage, so without any server.
+	mkdir -p build/empty-home && touch build/empty-home/dagster.yaml
+	if [ -f archival_pipeline/definitions.py ]; then \
+		DAGSTER_HOME=$(CURDIR)/build/empty-home $(BIN)/dagster definitions validate -w workspace.yaml; \
+	fi
+
+.PHONY: format
+format: setup ## Put code and SQL into shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/sqlfluff fix sql/
+
+.PHONY: lock
+lock: setup ## Renew requirements.lock after a change of pyproject.toml; ARGS=--upgrade takes newer releases
+	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
+		--no-emit-package archival-pipeline --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet $(ARGS) -o requirements.lock
+
+.PHONY: wheel
+wheel: setup ## Build the wheel into dist/
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
+.PHONY: clean
+clean: ## Stop the embedded servers and remove everything that was made here
+	if [ -d .local ] && [ -x $(BIN)/python ]; then $(BIN)/python -m archival_pipeline.local.servers .local; fi
+	rm -rf .local $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,202 @@
+"""Works on several batches at once: threads, each with sessions of its own, and one signal that stops them all.
+
+Threads and not processes: the work is done by the database servers, and Python only passes bytes on. Not here: what is
+done with a batch.
+"""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from psycopg import IsolationLevel
+
+from archival_pipeline.database.connections import Limits, connect
+from archival_pipeline.errors import CancelledError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import psycopg
+
+    from archival_pipeline.settings import DatabaseSettings
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+# How long the main thread may sleep without looking up: an interrupt reaches it between two looks.
+_LOOK_UP_SECONDS = 0.2
+
+
+class StopSignal:
+    """Tells every lane to stop after the batch at hand, and says why.
+
+    Attributes:
+        reason: why the work stops; None while it goes on.
+    """
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self.reason: str | None = None
+
+    def stop(self, reason: str) -> None:
+        """Ask every lane to stop; the first reason counts."""
+        if not self._event.is_set():
+            self.reason = reason
+            self._event.set()
+
+    @property
+    def is_set(self) -> bool:
+        """Whether the work should stop."""
+        return self._event.is_set()
+
+    def rest(self, seconds: float) -> None:
+        """Rest for so long, or until the work should stop."""
+        self._event.wait(seconds)
+
+    def check(self) -> None:
+        """Raise if the work should stop.
+
+        Raises:
+            CancelledError: it should.
+        """
+        if self._event.is_set():
+            raise CancelledError(
+                f"The operation was stopped: {self.reason}.",
+                resolve="Finished batches stay finished; run the same job again to go on.",
+            )
+
+
+@dataclass(slots=True)
+class Lane:
+    """The sessions of one worker. They are opened on first use, and again after a failure closed them.
+
+    Attributes:
+        origin: the side that is read and deleted from.
+        destination: the side that is written.
+        audit_id: shown to the DBA.
+        limits: time limits of every session.
+        read_only: whether the servers should refuse every write (a dry run).
+    """
+
+    origin: DatabaseSettings
+    destination: DatabaseSettings
+    audit_id: str
+    limits: Limits
+    read_only: bool = False
+    _sessions: dict[str, psycopg.Connection[Any]] = field(default_factory=dict)
+
+    def origin_session(self) -> psycopg.Connection[Any]:
+        """A session on the origin."""
+        return self._session("origin", self.origin, self.limits)
+
+    def destination_session(self) -> psycopg.Connection[Any]:
+        """A session on the destination."""
+        return self._session("destination", self.destination, self.limits)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[psycopg.Connection[Any]]:
+        """One read-only REPEATABLE READ transaction of the origin: every statement in it sees the same rows."""
+        session = self._session("snapshot", self.origin, self.limits)
+        session.read_only = True
+        session.isolation_level = IsolationLevel.REPEATABLE_READ
+        with session.transaction():
+            yield session
+
+    def _session(self, side: str, settings: DatabaseSettings, limits: Limits) -> psycopg.Connection[Any]:
+        session = self._sessions.get(side)
+        if session is None or session.closed:
+            session = connect(settings, purpose=f"move {self.audit_id}", limits=limits)
+            # Every table has a few statements; all of them stay prepared for the whole run.
+            session.prepared_max = 1_000
+            session.read_only = self.read_only or None
+            self._sessions[side] = session
+        return session
+
+    def cancel(self) -> None:
+        """Cancel the statements in flight, on the server too; called from another thread."""
+        for session in list(self._sessions.values()):
+            if not session.closed:
+                session.cancel_safe(timeout=5.0)
+
+    def close(self) -> None:
+        """Close the sessions; open transactions are rolled back by the server."""
+        for session in self._sessions.values():
+            session.close()
+        self._sessions.clear()
+
+
+class Lanes:
+    """A fixed number of lanes and the threads that use them.
+
+    Args:
+        lanes: the sessions of each worker.
+        signal: stops them all.
+    """
+
+    def __init__(self, lanes: Sequence[Lane], signal: StopSignal) -> None:
+        self._lanes = tuple(lanes)
+        self.signal = signal
+
+    def __len__(self) -> int:
+        return len(self._lanes)
+
+    def run(self, items: Sequence[Item], work: Callable[[Lane, Item], Result]) -> Iterator[tuple[Item, Result]]:
+        """Work on every item, and yield each with its result as it is done.
+
+        A failure stops the other lanes after the item they are at, and is raised when they have; so is an interrupt
+        of the main thread, after the statements in flight were cancelled on their servers.
+
+        Args:
+            items: what to work on; lanes take them in order.
+            work: called in the lane's thread. Should end by itself soon after the signal is set.
+        """
+        waiting: SimpleQueue[Item] = SimpleQueue()
+        for item in items:
+            waiting.put(item)
+        done: SimpleQueue[tuple[Item, Result]] = SimpleQueue()
+        with ThreadPoolExecutor(max_workers=len(self._lanes), thread_name_prefix="lane") as pool:
+            futures = [pool.submit(self._drain, lane, waiting, done, work) for lane in self._lanes]
+            try:
+                yield from self._collect(futures, done)
+            except BaseException as error:
+                self.signal.stop(str(error) or type(error).__name__)
+                for lane in self._lanes:
+                    lane.cancel()
+                raise
+
+    def _drain(
+        self,
+        lane: Lane,
+        waiting: SimpleQueue[Item],
+        done: SimpleQueue[tuple[Item, Result]],
+        work: Callable[[Lane, Item], Result],
+    ) -> None:
+        while not self.signal.is_set:
+            try:
+                item = waiting.get_nowait()
+            except Empty:
+                return
+            done.put((item, work(lane, item)))
+
+    def _collect(
+        self, futures: list[Future[None]], done: SimpleQueue[tuple[Item, Result]]
+    ) -> Iterator[tuple[Item, Result]]:
+        pending = set(futures)
+        while pending:
+            ended, pending = wait(pending, timeout=_LOOK_UP_SECONDS, return_when=FIRST_COMPLETED)
+            while not done.empty():
+                yield done.get()
+            for future in ended:
+                future.result()
+        while not done.empty():
+            yield done.get()
+
+    def close(self) -> None:
+        """Close every session."""
+        for lane in self._lanes:
+            lane.close()

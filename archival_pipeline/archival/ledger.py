@@ -1,0 +1,268 @@
+"""The ledger: one row per batch with its state, in the backup database.
+
+A batch goes ``planned`` → ``copied`` → ``deleting`` → ``deleted``; or it ends ``empty`` (no tree of it may move),
+``failed``, ``discarded`` (its trees changed while it moved) or ``abandoned`` (its run died before it was copied).
+``copied`` and ``deleting`` are the open states: the trees may stand in both databases.
+
+Not here: what is done to get from one state to the next (``transfer.py``, ``removal.py``).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from psycopg.rows import class_row, dict_row
+
+from archival_pipeline.archival.digests import Digest
+from archival_pipeline.archival.keys import array_literal
+from archival_pipeline.database.sqlfiles import load_sql
+from archival_pipeline.errors import FencedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    import psycopg
+
+Outcome = Literal["skipped", "quarantined"]
+EndState = Literal["empty", "failed", "abandoned", "discarded"]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch as the ledger has it. ``member_roots[i]`` is the root of the tree of ``member_ids[i]``."""
+
+    batch_id: int
+    audit_id: str
+    wave: int
+    batch: int
+    state: str
+    root_ids: list[int]
+    member_ids: list[int] = field(default_factory=list)
+    member_roots: list[int] = field(default_factory=list)
+    digests: dict[str, str] | None = None
+    row_count: int = 0
+    lost_objects: int = 0
+    pending_objects: list[int] = field(default_factory=list)
+    origin_transaction: str | None = None
+    destination_transaction: str | None = None
+
+    @property
+    def expected(self) -> dict[str, Digest]:
+        """The digests that were read back at the destination."""
+        return {name: Digest.parse(text) for name, text in (self.digests or {}).items()}
+
+    def trees(self) -> dict[int, list[int]]:
+        """Members by root."""
+        found: dict[int, list[int]] = {}
+        for root, member in zip(self.member_roots, self.member_ids, strict=True):
+            found.setdefault(root, []).append(member)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class TreeReport:
+    """A tree that did not move.
+
+    Attributes:
+        root_id: its selected instance.
+        outcome: skipped (it may not move now) or quarantined (it cannot be moved until somebody acts).
+        reason: a short code, such as ``running_member``.
+        process_instance_id: the instance that is the reason.
+        error_code: SQLSTATE or our code, for quarantined trees.
+        detail: what was found and what to do.
+    """
+
+    root_id: int
+    outcome: Outcome
+    reason: str
+    process_instance_id: int | None = None
+    error_code: str | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What became of an operation."""
+
+    batches: int
+    planned: int
+    open: int
+    deleted: int
+    empty: int
+    failed: int
+    rows_moved: int
+    instances_moved: int
+    lost_objects: int
+    trees_skipped: int
+    trees_quarantined: int
+    trees_moved: int
+
+
+class Ledger:
+    """Reads and writes the ledger through the session that holds the operation lock.
+
+    Args:
+        connection: that session, in autocommit.
+        audit_id: the operation at work.
+    """
+
+    def __init__(self, connection: psycopg.Connection[Any], audit_id: str) -> None:
+        self._connection = connection
+        self.audit_id = audit_id
+
+    def open_operation(
+        self, operation: str, filters: Mapping[str, Any], options: Mapping[str, Any], bound: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Begin the operation, or take it up again: then the stored filters are returned, not the given ones."""
+        parameters = {
+            "audit_id": self.audit_id,
+            "operation": operation,
+            "filters": json.dumps(filters),
+            "options": json.dumps(options),
+            "bound_filters": json.dumps(bound),
+        }
+        return self._row("backup/ledger_open_operation", parameters)
+
+    def operation(self) -> dict[str, Any]:
+        """The operation's row."""
+        return self._row("backup/ledger_operation", {"audit_id": self.audit_id})
+
+    def close_operation(self, status: str) -> None:
+        """End the operation."""
+        self._connection.execute(
+            load_sql("backup/ledger_close_operation"), {"audit_id": self.audit_id, "status": status}
+        )
+
+    def plan(self, selected_count: int, waves: Sequence[Sequence[Sequence[int]]]) -> None:
+        """Write the batches: for each wave its batches, for each batch its root ids. All or nothing."""
+        rows = []
+        number = 0
+        for wave, batches in enumerate(waves, start=1):
+            for roots in batches:
+                number += 1
+                rows.append(
+                    {"audit_id": self.audit_id, "wave": wave, "batch": number, "root_ids": array_literal(roots)}
+                )
+        with self._connection.transaction(), self._connection.cursor() as cursor:
+            cursor.execute(
+                load_sql("backup/ledger_set_selected"), {"audit_id": self.audit_id, "selected_count": selected_count}
+            )
+            cursor.executemany(load_sql("backup/ledger_plan_batch"), rows)
+
+    def batches(self, wave: int | None = None) -> list[Batch]:
+        """Batches of this operation, of one wave if given, in order."""
+        return self._batches("backup/ledger_batches", {"audit_id": self.audit_id, "wave": wave})
+
+    def open_batches(self, operation: str) -> list[Batch]:
+        """Open batches of any run of this kind of operation: what a dead run has left."""
+        return self._batches("backup/ledger_open_batches", {"operation": operation})
+
+    def set_members(self, batch: Batch, trees: Mapping[int, Sequence[int]]) -> None:
+        """Record the trees of a planned batch; without trees it is ``empty``."""
+        self._connection.execute(
+            load_sql("backup/ledger_set_members"), {"batch_id": batch.batch_id, **_members(trees)}
+        )
+
+    def copied(
+        self,
+        session: psycopg.Connection[Any],
+        batch: Batch,
+        trees: Mapping[int, Sequence[int]],
+        digests: Mapping[str, Digest],
+        lost_objects: int,
+    ) -> None:
+        """Record that the batch was read back, in the transaction of ``session`` that holds its rows."""
+        parameters = {
+            "batch_id": batch.batch_id,
+            "digests": json.dumps({name: str(digest) for name, digest in digests.items() if digest.rows}),
+            "row_count": sum(digest.rows for digest in digests.values()),
+            "lost_objects": lost_objects,
+            **_members(trees),
+        }
+        _exactly_one(session.execute(load_sql("backup/ledger_copied"), parameters).fetchone(), batch)
+
+    def deleting(self, batch: Batch, transaction: str, pending_objects: Sequence[int]) -> None:
+        """Record the transaction that is about to delete the batch from the origin."""
+        parameters = {
+            "batch_id": batch.batch_id,
+            "origin_transaction": transaction,
+            "pending_objects": array_literal(pending_objects),
+        }
+        _exactly_one(self._connection.execute(load_sql("backup/ledger_deleting"), parameters).fetchone(), batch)
+
+    def deleted(self, batch: Batch) -> None:
+        """Record that the batch stands in the destination alone."""
+        statement = load_sql("backup/ledger_deleted")
+        _exactly_one(self._connection.execute(statement, {"batch_id": batch.batch_id}).fetchone(), batch)
+
+    def end(self, batch: Batch, state: EndState, code: str | None = None, summary: str | None = None) -> None:
+        """Record that the batch will not be moved."""
+        self._connection.execute(
+            load_sql("backup/ledger_end_batch"),
+            {"batch_id": batch.batch_id, "state": state, "error_code": code, "error_summary": summary},
+        )
+
+    def report(self, batch: Batch, trees: Iterable[TreeReport]) -> None:
+        """Record trees of a batch that stay where they are."""
+        rows = [
+            {
+                "audit_id": batch.audit_id,
+                "batch": batch.batch,
+                "root_id": tree.root_id,
+                "outcome": tree.outcome,
+                "reason": tree.reason,
+                "process_instance_id": tree.process_instance_id,
+                "error_code": tree.error_code,
+                "detail": tree.detail,
+            }
+            for tree in trees
+        ]
+        if rows:
+            with self._connection.cursor() as cursor:
+                cursor.executemany(load_sql("backup/ledger_report_tree"), rows)
+
+    def reports(self, limit: int | None = None) -> list[TreeReport]:
+        """Trees of this operation that did not move, by root id."""
+        with self._connection.cursor(row_factory=dict_row) as cursor:
+            rows = cursor.execute(
+                load_sql("backup/ledger_trees"), {"audit_id": self.audit_id, "limit": limit}
+            ).fetchall()
+        return [TreeReport(**{k: v for k, v in row.items() if k != "batch"}) for row in rows]
+
+    def totals(self) -> Totals:
+        """Sums over the operation."""
+        with self._connection.cursor(row_factory=class_row(Totals)) as cursor:
+            row = cursor.execute(load_sql("backup/ledger_totals"), {"audit_id": self.audit_id}).fetchone()
+        assert row is not None  # noqa: S101 - an aggregate returns one row
+        return row
+
+    def _batches(self, name: str, parameters: dict[str, Any]) -> list[Batch]:
+        with self._connection.cursor(row_factory=class_row(Batch)) as cursor:
+            return cursor.execute(load_sql(name), parameters).fetchall()
+
+    def _row(self, name: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        with self._connection.cursor(row_factory=dict_row) as cursor:
+            row = cursor.execute(load_sql(name), parameters).fetchone()
+        if row is None:
+            message = f"the ledger has no operation {self.audit_id}"
+            raise LookupError(message)
+        return row
+
+
+def _members(trees: Mapping[int, Sequence[int]]) -> dict[str, str]:
+    pairs = [(root, member) for root, members in trees.items() for member in members]
+    return {
+        "member_ids": array_literal([member for _, member in pairs]),
+        "member_roots": array_literal([root for root, _ in pairs]),
+    }
+
+
+def _exactly_one(row: tuple[Any, ...] | None, batch: Batch) -> None:
+    """A state change that meets no row means that somebody else changed the batch: stop."""
+    if row is None:
+        raise FencedError(
+            f"Batch {batch.batch} of operation {batch.audit_id} is no longer in the state this run left it in.",
+            resolve="Another run has taken it over; look at its audit.",
+        )

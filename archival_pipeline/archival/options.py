@@ -1,0 +1,69 @@
+"""Options of a move: how it is done, as opposed to what it selects (``filters.py``)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from archival_pipeline.archival.filter_errors import request_error
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAX_BATCH_SIZE = 100
+MAX_WAVES = 50
+
+
+class Options(BaseModel):
+    """How a move is done. Every default is the safe choice."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        alias_generator=to_camel,
+        populate_by_name=True,
+        hide_input_in_errors=True,
+    )
+
+    batch_size: int = Field(
+        MAX_BATCH_SIZE,
+        ge=1,
+        le=MAX_BATCH_SIZE,
+        description="Selected instances per batch, descendants not counted; 100 is the hard cap.",
+    )
+    batches_per_wave: int = Field(
+        20,
+        ge=1,
+        description="Batches handed through the graph together. A run has at most 50 waves: a large one grows this number.",
+    )
+    lanes: int = Field(
+        2, ge=1, le=8, description="Batches worked on at the same time, each with its own pair of connections."
+    )
+    include_running: bool = Field(
+        default=False,
+        description="Move trees that still run, too. Stop the engine's nodes first: timers, signals and jobs that come "
+        "meanwhile are lost.",
+    )
+    allow_all: bool = Field(default=False, description="Accept empty filters, which select every instance.")
+    dry_run: bool = Field(
+        default=False, description="Only show what would be moved; both databases are opened read-only."
+    )
+    max_batches: int | None = Field(None, ge=1, description="Stop after this many batches; the rest stays for the next run.")
+    pause_between_batches_ms: int = Field(
+        0, ge=0, le=600_000, description="Milliseconds each lane rests after a batch, to spare the engine."
+    )
+
+
+def parse_options(data: Mapping[str, Any]) -> Options:
+    """Read options as they arrive in a REST body, run configuration or the command line.
+
+    Raises:
+        RequestError: the fields that cannot be used, each with value and reason, in one error.
+    """
+    try:
+        return Options.model_validate(dict(data), by_alias=True, by_name=False)
+    except ValidationError as error:
+        raise request_error(error, [str(info.alias) for info in Options.model_fields.values()]) from None

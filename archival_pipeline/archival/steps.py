@@ -1,0 +1,310 @@
+"""The steps of a backup, in order: count → fetch → children → generate SQL → execute → delete → complete.
+
+Each step is one function over a ``Move``; the ledger carries the state from one to the next, so that a step may be run
+again after any failure. Dagster ops and the command line call these and nothing deeper.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from archival_pipeline import errors
+from archival_pipeline.archival import digests, keys, recovery, script, selection, trees
+from archival_pipeline.archival.audit import AuditEntry, AuditStatus, AuditStep
+from archival_pipeline.archival.ledger import Batch, Ledger
+from archival_pipeline.archival.options import MAX_WAVES
+from archival_pipeline.archival.statistics import Analyzer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from archival_pipeline.archival.ledger import Totals, TreeReport
+    from archival_pipeline.archival.move import Move
+    from archival_pipeline.archival.removal import Removed
+    from archival_pipeline.archival.transfer import Copied
+
+
+@dataclass(frozen=True, slots=True)
+class Wave:
+    """Several batches that go through the graph together; what is in them stands in the ledger."""
+
+    number: int
+    of: int
+    batches: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What ``fetch`` planned.
+
+    Attributes:
+        selected: instances that the filters picked.
+        trees: trees they form; a picked descendant of a picked instance belongs to that one's tree.
+        batches: how many batches.
+        waves: the waves.
+    """
+
+    selected: int
+    trees: int
+    batches: int
+    waves: tuple[Wave, ...]
+
+
+@dataclass(slots=True)
+class WaveResult:
+    """What a step did to a wave; numbers for people.
+
+    Attributes:
+        trees: trees it worked on.
+        instances: instances in them.
+        rows: rows by table.
+        size: bytes of rows.
+        objects: large objects unlinked.
+        seconds: how long it took.
+        stayed: trees that stay, with the reason.
+    """
+
+    trees: int = 0
+    instances: int = 0
+    rows: dict[str, int] = field(default_factory=dict)
+    size: int = 0
+    objects: int = 0
+    seconds: float = 0.0
+    stayed: list[TreeReport] = field(default_factory=list)
+
+    @property
+    def row_count(self) -> int:
+        """Rows of all tables."""
+        return sum(self.rows.values())
+
+    def add_rows(self, rows: dict[str, int]) -> None:
+        """Add the rows of one batch."""
+        for name, number in rows.items():
+            self.rows[name] = self.rows.get(name, 0) + number
+
+
+def count(move: Move) -> int:
+    """How many instances the filters pick now."""
+    with move.step(AuditStep.COUNT) as started:
+        origin = move.control.origin_session()
+        with origin.transaction():
+            total = selection.count(origin, move.bound_filters)
+        move.audit.write(_done(AuditStep.COUNT, started, total_count=total))
+        return total
+
+
+def fetch(move: Move) -> Plan:
+    """Finish what a dead run left open, then freeze the selection into batches and waves.
+
+    An operation that was planned before keeps its plan.
+    """
+    with move.step(AuditStep.FETCH) as started:
+        recovery.reconcile(move)
+        if not move.ledger.batches():
+            _plan(move)
+        plan = _read_plan(move)
+        move.audit.write(
+            _done(
+                AuditStep.FETCH,
+                started,
+                total_count=plan.trees,
+                total_batches=plan.batches,
+                remaining_count=plan.trees,
+                processed_count=0,
+                details={"selectedInstances": plan.selected, "waves": len(plan.waves)},
+            )
+        )
+        return plan
+
+
+def _plan(move: Move) -> None:
+    origin = move.control.origin_session()
+    with origin.transaction():
+        selected = selection.find(origin, move.bound_filters)
+        roots = trees.topmost(origin, selected)
+    size = move.options.batch_size
+    batches = [roots[i : i + size] for i in range(0, len(roots), size)][: move.options.max_batches]
+    per_wave = max(move.options.batches_per_wave, -(-len(batches) // MAX_WAVES))
+    move.ledger.plan(len(selected), [batches[i : i + per_wave] for i in range(0, len(batches), per_wave)])
+
+
+def _read_plan(move: Move) -> Plan:
+    batches = move.ledger.batches()
+    sizes: dict[int, int] = {}
+    for batch in batches:
+        sizes[batch.wave] = sizes.get(batch.wave, 0) + 1
+    return Plan(
+        selected=move.ledger.operation()["selected_count"],
+        trees=sum(len(batch.root_ids) for batch in batches),
+        batches=len(batches),
+        waves=tuple(Wave(number, len(sizes), size) for number, size in sizes.items()),
+    )
+
+
+def children(move: Move, wave: Wave) -> WaveResult:
+    """Find the trees of a wave and take out those that may not move."""
+    with move.step(AuditStep.CHILDREN) as started:
+        result = WaveResult()
+        batches = [batch for batch in move.ledger.batches(wave.number) if batch.state == "planned"]
+        for batch, found, stay in recovery.eligible(move, batches):
+            move.ledger.set_members(batch, found)
+            move.ledger.report(batch, stay)
+            result.trees += len(found)
+            result.instances += sum(map(len, found.values()))
+            result.stayed += stay
+        entries = [_children_row(move, batch, started) for batch in move.ledger.batches(wave.number)]
+        move.audit.write(*entries)
+        result.seconds = _since(started)
+        return result
+
+
+def _children_row(move: Move, batch: Batch, started: datetime) -> AuditEntry:
+    stayed = [report for report in move.ledger.reports() if report.root_id in set(batch.root_ids)]
+    return _done(
+        AuditStep.CHILDREN,
+        started,
+        batch_number=batch.batch,
+        process_instance_ids=batch.member_ids,
+        skipped_count=len(stayed),
+        details={"trees": len(batch.trees()), "skipped": [asdict(report) for report in stayed]},
+    )
+
+
+def generate_sql(move: Move, wave: Wave) -> list[str]:
+    """The statements that ``execute`` and ``delete`` run for the first batch of the wave, keys left as parameters."""
+    with move.step(AuditStep.GENERATE_SQL) as started:
+        batches = [batch for batch in move.ledger.batches(wave.number) if batch.member_ids]
+        if not batches:
+            return []
+        with move.control.snapshot() as origin:
+            found = keys.resolve(origin, move.catalogue, [member for batch in batches for member in batch.member_ids])
+        statements = script.statements_of(move.catalogue, found)
+        move.audit.write(
+            *(
+                _done(AuditStep.GENERATE_SQL, started, batch_number=b.batch, details={"statements": len(statements)})
+                for b in batches
+            )
+        )
+        return statements
+
+
+def execute(move: Move, wave: Wave) -> WaveResult:
+    """Copy the batches of a wave to the backup and verify them there."""
+    with move.step(AuditStep.EXECUTE) as started:
+        result = WaveResult()
+        if move.options.dry_run:
+            return _rehearse(move, wave, result)
+        analyzer = Analyzer(move.control.destination_session())
+        batches = [b for b in move.ledger.batches(wave.number) if b.state == "planned" and b.member_ids]
+        recovery.insert_shared(move, batches)
+        for batch, copied in move.lanes.run(batches, lambda lane, b: recovery.copy(lane, move, b)):
+            _count_copied(result, batch, copied)
+            analyzer.grew(copied.rows)
+            move.audit.write(_copied_row(move, batch, copied, started))
+        result.seconds = _since(started)
+        move.signal.check()
+        return result
+
+
+def _count_copied(result: WaveResult, batch: Batch, copied: Copied) -> None:
+    result.trees += copied.trees
+    result.instances += len(batch.member_ids)
+    result.size += copied.size
+    result.add_rows(copied.rows)
+    result.stayed += copied.quarantined
+
+
+def _copied_row(move: Move, batch: Batch, copied: Copied, started: datetime) -> AuditEntry:
+    details = {"rows": copied.rows, "bytes": copied.size, "lostLargeObjects": copied.lost_objects}
+    if copied.quarantined:
+        details["quarantined"] = [asdict(report) for report in copied.quarantined]
+    return _done(
+        AuditStep.EXECUTE,
+        started,
+        batch_number=batch.batch,
+        process_instance_ids=batch.member_ids,
+        details=details,
+        error=recovery.as_error(copied.quarantined),
+    )
+
+
+def _rehearse(move: Move, wave: Wave, result: WaveResult) -> WaveResult:
+    """Count what would be copied, in read-only sessions."""
+    for batch in move.ledger.batches(wave.number):
+        if batch.member_ids:
+            with move.control.snapshot() as origin:
+                found = keys.resolve(origin, move.catalogue, batch.member_ids)
+                ours = digests.measure(origin, move.catalogue, found, archive=False)
+            result.add_rows({name: digest.rows for name, digest in ours.filled().items()})
+            result.trees += len(batch.trees())
+            result.instances += len(batch.member_ids)
+            result.size += ours.size
+    return result
+
+
+def delete(move: Move, wave: Wave) -> WaveResult:
+    """Delete from the primary what the backup gave back equal."""
+    with move.step(AuditStep.DELETE) as started:
+        result = WaveResult()
+        if move.options.dry_run:
+            return result
+        batches = [b for b in move.ledger.batches(wave.number) if b.state in ("copied", "deleting")]
+        for batch, removed in move.lanes.run(batches, lambda lane, b: recovery.delete(lane, move, b)):
+            result.trees += len(batch.trees())
+            result.instances += len(batch.member_ids)
+            result.objects += removed.objects
+            move.audit.write(_deleted_row(move, batch, removed, started))
+        result.seconds = _since(started)
+        move.signal.check()
+        return result
+
+
+def _deleted_row(move: Move, batch: Batch, removed: Removed, started: datetime) -> AuditEntry:
+    move.processed += len(batch.root_ids)
+    return _done(
+        AuditStep.DELETE,
+        started,
+        batch_number=batch.batch,
+        process_instance_ids=batch.member_ids,
+        processed_count=move.processed,
+        details={"rows": removed.rows, "largeObjectsUnlinked": removed.objects},
+    )
+
+
+def complete(move: Move) -> Totals:
+    """Hold the ledger against the plan and end the operation.
+
+    Raises:
+        LedgerGapError: a planned batch reached no end state; the operation ends as failed.
+    """
+    with move.step(AuditStep.COMPLETE) as started:
+        totals = move.ledger.totals()
+        if not move.options.dry_run and (totals.open or totals.planned):
+            raise errors.LedgerGapError(
+                f"{totals.planned} planned and {totals.open} open batch(es) of {totals.batches} reached no end.",
+                resolve="Run the same job again: it takes up the open batches first.",
+            )
+        stayed = move.ledger.reports(limit=1_000)
+        move.end(
+            AuditStatus.COMPLETED,
+            AuditStep.COMPLETE,
+            recovery.as_error([report for report in stayed if report.outcome == "quarantined"]),
+            started,
+            total_count=totals.trees_moved + totals.trees_skipped + totals.trees_quarantined,
+            processed_count=totals.trees_moved,
+            skipped_count=totals.trees_skipped + totals.trees_quarantined,
+            remaining_count=0,
+            total_batches=totals.batches,
+            details={**asdict(totals), "stayed": [asdict(report) for report in stayed]},
+        )
+        return totals
+
+
+def _done(step: AuditStep, started: datetime, **more: Any) -> AuditEntry:
+    return AuditEntry(step=step, status=AuditStatus.IN_PROGRESS, started_at=started, ended_at=datetime.now(UTC), **more)
+
+
+def _since(started: datetime) -> float:
+    return (datetime.now(UTC) - started).total_seconds()

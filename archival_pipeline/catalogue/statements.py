@@ -1,0 +1,328 @@
+"""Builds the SQL of a move from a bound catalogue. What is generated here is what is executed, and what is shown.
+
+Every statement is composed of quoted identifiers and named parameters: one array of keys for each key set. Nothing
+here connects or executes.
+
+The **digest** of a table's rows: the number of rows, and two sums over the first 128 bits of the SHA-256 of each row's
+binary image (``record_send``), large objects replaced by their content. A sum depends neither on the order of rows nor
+on how they are split into batches, and counts a row that stands twice twice; the binary image knows 1.0 from 1.00 and
+depends on no session setting; SHA-256 does not change between server versions.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from psycopg import sql
+
+from archival_pipeline.catalogue.binding import BoundCatalogue, BoundTable, LobColumn, Storage
+from archival_pipeline.database.sqlfiles import load_sql
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from archival_pipeline.catalogue.model import Arm, KeySet
+
+_ROW = sql.Identifier("t")
+
+
+def storage_of(lob: LobColumn, *, archive: bool) -> Storage:
+    """How one side stores a column: the backup always as an archive."""
+    return Storage.ARCHIVED if archive else lob.primary
+
+
+# --- keys -----------------------------------------------------------------------------------------------------------
+
+
+def resolve_keys(catalogue: BoundCatalogue) -> sql.Composed:
+    """One statement that finds every key set of the instances in parameter ``process``.
+
+    Returns one row: an array literal for each key set, in the catalogue's order, ready to be bound again. Each set is
+    an initialisation plan of the next, so that every step is an index lookup by an array, whatever the statistics say.
+    """
+    ctes = [
+        sql.SQL(
+            "{name} AS MATERIALIZED (SELECT coalesce(array_agg(DISTINCT s.key), '{{}}'::{type} []) AS keys FROM ({body}) AS s)"
+        ).format(name=_keys_cte(key_set.name), type=sql.SQL(key_set.sql_type), body=_key_body(key_set))
+        for key_set in catalogue.key_sets
+    ]
+    outputs = [sql.SQL("(SELECT k.keys FROM {} AS k)::text").format(_keys_cte(k.name)) for k in catalogue.key_sets]
+    return sql.SQL("WITH {} SELECT {}").format(sql.SQL(",\n").join(ctes), sql.SQL(",\n").join(outputs))
+
+
+def _keys_cte(name: str) -> sql.Identifier:
+    return sql.Identifier(f"keys_{name}")
+
+
+def _key_body(key_set: KeySet) -> sql.Composable:
+    if key_set.name == "process":
+        return sql.SQL("SELECT p.key FROM unnest(%(process)s::bigint []) AS p (key) WHERE p.key > 0")
+    if key_set.query:
+        return sql.SQL("SELECT q.key FROM ({}) AS q WHERE {}").format(
+            sql.SQL(load_sql(key_set.query)), _meaningful(key_set, sql.SQL("q.key"))
+        )
+    if not key_set.arms:
+        return sql.SQL("SELECT NULL::{} AS key WHERE false").format(sql.SQL(key_set.sql_type))  # type: ignore[arg-type]
+    return sql.SQL(" UNION ALL ").join(_arm(arm, key_set) for arm in key_set.arms)
+
+
+def _arm(arm: Arm, key_set: KeySet) -> sql.Composed:
+    selected = sql.SQL("t.{}").format(sql.Identifier(arm.select))
+    condition = _meaningful(key_set, selected)
+    if arm.condition:
+        condition = sql.SQL("{} AND {}").format(condition, sql.SQL(arm.condition))  # type: ignore[arg-type]
+    keys = sql.SQL("(SELECT k.keys FROM {} AS k)::bigint []").format(_keys_cte(arm.through))
+    if arm.indexed:
+        return sql.SQL("SELECT {selected} AS key FROM {table} AS t WHERE t.{column} = ANY({keys}) AND {condition}").format(
+            selected=selected,
+            table=sql.Identifier(arm.table),
+            column=sql.Identifier(arm.column),
+            keys=keys,
+            condition=condition,
+        )
+    return sql.SQL(
+        "SELECT {selected} AS key FROM {table} AS t INNER JOIN unnest({keys}) AS p (id) ON t.{column} = p.id WHERE {condition}"
+    ).format(
+        selected=selected,
+        table=sql.Identifier(arm.table),
+        keys=keys,
+        column=sql.Identifier(arm.column),
+        condition=condition,
+    )
+
+
+def _meaningful(key_set: KeySet, expression: sql.Composable) -> sql.Composed:
+    """Leave out NULL and the values that mean «none»."""
+    if key_set.minimum is None:
+        return sql.SQL("{} IS NOT NULL").format(expression)
+    return sql.SQL("{} >= {}").format(expression, sql.Literal(key_set.minimum))
+
+
+# --- rows -----------------------------------------------------------------------------------------------------------
+
+
+def owned_rows(table: BoundTable, filled: Collection[str]) -> sql.Composed | None:
+    """The condition that a row ``t`` belongs to the keys, or None where no key set of the table holds a key."""
+    conditions = [
+        sql.SQL("t.{} = ANY({}::{} [])").format(sql.Identifier(a.column), sql.Placeholder(a.keys), sql.SQL(a.sql_type))
+        for a in table.addresses
+        if a.keys in filled
+    ]
+    if not conditions:
+        return None
+    return sql.SQL("({})").format(sql.SQL(" OR ").join(conditions))
+
+
+def digest(table: BoundTable, filled: Collection[str], *, archive: bool) -> sql.Composed | None:
+    """Count and digest of the owned rows of one table.
+
+    Returns a statement of one row: ``(rows, high, low, lost, ambiguous, bytes)``; None where nothing can be owned.
+    """
+    condition = owned_rows(table, filled)
+    if condition is None:
+        return None
+    source = sql.SQL("{table} AS t {joins} WHERE {condition}").format(
+        table=sql.Identifier(table.name), joins=_object_joins(table, archive=archive), condition=condition
+    )
+    return _digest_over(table, source, archive=archive)
+
+
+def delete(table: BoundTable, filled: Collection[str], *, archive: bool) -> sql.Composed | None:
+    """Delete the owned rows of one table and return the digest of what was really deleted.
+
+    Returns a statement of one row: as ``digest``, then the numbers of the large objects that the rows pointed to: an
+    array for each row with one element for each pointer column, NULL where it points nowhere.
+    """
+    condition = owned_rows(table, filled)
+    if condition is None:
+        return None
+    removed = sql.SQL("WITH removed AS (DELETE FROM {table} AS t WHERE {condition} RETURNING t.*)").format(
+        table=sql.Identifier(table.name), condition=condition
+    )
+    source = sql.SQL("removed AS t {}").format(_object_joins(table, archive=archive))
+    return sql.SQL("{} {}").format(removed, _digest_over(table, source, archive=archive, objects=True))
+
+
+def _digest_over(table: BoundTable, source: sql.Composable, *, archive: bool, objects: bool = False) -> sql.Composed:
+    pointers = [i for i, lob in enumerate(table.lobs) if objects and not archive and lob.primary is Storage.POINTER]
+    lost = [sql.SQL("({} IS NOT NULL)::integer").format(_lost(i, b, archive=archive)) for i, b in enumerate(table.lobs)]
+    ambiguous = [
+        sql.SQL(f"(o{i}.oid IS NOT NULL)::integer") for i, b in enumerate(table.lobs) if b.ambiguous and not archive
+    ]
+    inner = sql.SQL("SELECT record_send(ROW({image})) AS image, {lost} AS lost, {ambiguous} AS ambiguous{numbers}").format(
+        image=sql.SQL(", ").join(_image(table, archive=archive)),
+        lost=_sum_of(lost),
+        ambiguous=_sum_of(ambiguous),
+        numbers=sql.SQL("").join(sql.SQL(f", o{i}.oid AS number{i}") for i in pointers),
+    )
+    return sql.SQL(
+        "SELECT count(*) AS rows, {high} AS high, {low} AS low, coalesce(sum(s.lost), 0) AS lost,"
+        " coalesce(sum(s.ambiguous), 0) AS ambiguous, coalesce(sum(octet_length(s.image)), 0) AS bytes{numbers}"
+        " FROM (SELECT i.*, sha256(i.image) AS hash FROM ({inner} FROM {source} OFFSET 0) AS i OFFSET 0) AS s"
+    ).format(high=_lane(1), low=_lane(9), numbers=_all_numbers(pointers, objects=objects), inner=inner, source=source)
+
+
+def _all_numbers(pointers: Sequence[int], *, objects: bool) -> sql.Composable:
+    """The numbers of the large objects of all pointer columns, as one array."""
+    if not objects:
+        return sql.SQL("")
+    each = [sql.SQL(f"array_agg(s.number{i}) FILTER (WHERE s.number{i} IS NOT NULL)") for i in pointers]
+    return sql.SQL(", {} AS numbers").format(sql.SQL(" || ").join(each) if each else sql.SQL("NULL::oid []"))
+
+
+def _lane(start: int) -> sql.Composed:
+    """Sum of eight bytes of the hashes, read as a signed number."""
+    return sql.SQL(
+        "coalesce(sum(('x' || encode(substring(s.hash FROM {} FOR 8), 'hex'))::bit(64)::bigint), 0)"
+    ).format(sql.Literal(start))
+
+
+def _sum_of(terms: Sequence[sql.Composable]) -> sql.Composable:
+    return sql.SQL(" + ").join(terms) if terms else sql.SQL("0")
+
+
+def _image(table: BoundTable, *, archive: bool) -> list[sql.Composable]:
+    """The row as it is compared: ordinary columns, contents, and the numbers of large objects that are lost."""
+    image: list[sql.Composable] = []
+    for column in table.columns:
+        lob = table.lob(column)
+        if lob is None:
+            image.append(sql.SQL("t.{}").format(sql.Identifier(column)))
+        else:
+            image.append(_content(table.lobs.index(lob), lob, archive=archive))
+    image += [_lost(i, lob, archive=archive) for i, lob in enumerate(table.lobs)]
+    return image
+
+
+def _content(index: int, lob: LobColumn, *, archive: bool) -> sql.Composable:
+    column = sql.SQL("t.{}").format(sql.Identifier(lob.name))
+    if storage_of(lob, archive=archive) is not Storage.POINTER:
+        return column
+    read = sql.SQL(f"lo_get(o{index}.oid)")
+    if lob.binary:
+        return sql.SQL("CASE WHEN {there} THEN {read} END").format(there=sql.SQL(f"o{index}.oid IS NOT NULL"), read=read)
+    # A character object without digits is no pointer, whatever the rest of the column holds: it is its own content.
+    return sql.SQL(
+        "CASE WHEN {there} THEN convert_from({read}, 'UTF8') WHEN {column} !~ '^[0-9]{{1,10}}$' THEN {column} END"
+    ).format(there=sql.SQL(f"o{index}.oid IS NOT NULL"), read=read, column=column)
+
+
+def _lost(index: int, lob: LobColumn, *, archive: bool) -> sql.Composable:
+    """The number of a large object whose content was gone before we came, else NULL."""
+    column = sql.SQL("t.{}").format(sql.Identifier(lob.name))
+    storage = storage_of(lob, archive=archive)
+    if storage is Storage.ARCHIVED:
+        return sql.SQL("CASE WHEN {column} IS NULL THEN t.{number} END").format(
+            column=column, number=sql.Identifier(lob.number_column)
+        )
+    if storage is Storage.INLINE:
+        return sql.SQL("NULL::bigint")
+    return sql.SQL("CASE WHEN {gone} THEN {number} END").format(
+        gone=sql.SQL(f"o{index}.oid IS NULL"), number=_number(lob)
+    )
+
+
+def _number(lob: LobColumn) -> sql.Composed:
+    """The number a primary's column holds, as bigint; NULL where it holds none."""
+    column = sql.SQL("t.{}").format(sql.Identifier(lob.name))
+    if lob.binary:
+        return sql.SQL("{}::bigint").format(column)
+    return sql.SQL("CASE WHEN {column} ~ '^[0-9]{{1,10}}$' THEN {column}::bigint END").format(column=column)
+
+
+def _object_joins(table: BoundTable, *, archive: bool) -> sql.Composable:
+    """One look-up of ``pg_largeobject_metadata`` for each column that holds, or may hold, a number."""
+    if archive:
+        return sql.SQL("")
+    joins = [
+        sql.SQL("LEFT JOIN pg_largeobject_metadata AS {alias} ON {alias}.oid = {number}").format(
+            alias=sql.Identifier(f"o{index}"), number=_object_id(lob)
+        )
+        for index, lob in enumerate(table.lobs)
+        if lob.primary is Storage.POINTER or lob.ambiguous
+    ]
+    return sql.SQL(" ").join(joins)
+
+
+def _object_id(lob: LobColumn) -> sql.Composed:
+    """The number as oid; digits beyond the range of an oid are no number of a large object."""
+    if lob.binary:
+        return sql.SQL("t.{}").format(sql.Identifier(lob.name))
+    return sql.SQL("CASE WHEN {number} <= 4294967295 THEN ({number})::oid END").format(number=_number(lob))
+
+
+# --- copying --------------------------------------------------------------------------------------------------------
+
+
+def select_archived(table: BoundTable, filled: Collection[str]) -> sql.Composed | None:
+    """Read the owned rows of a primary's table as the backup stores them; None where nothing can be owned."""
+    condition = owned_rows(table, filled)
+    if condition is None:
+        return None
+    return sql.SQL("SELECT {columns} FROM {table} AS t {joins} WHERE {condition}").format(
+        columns=sql.SQL(", ").join(_archived_row(table)),
+        table=sql.Identifier(table.name),
+        joins=_object_joins(table, archive=False),
+        condition=condition,
+    )
+
+
+def copy_out(table: BoundTable, filled: Collection[str]) -> sql.Composed:
+    """Stream the rows of ``select_archived``.
+
+    Raises:
+        ValueError: nothing of the table can be owned; a mistake of the caller.
+    """
+    query = select_archived(table, filled)
+    if query is None:
+        message = f"no key set of {table.name} holds a key"
+        raise ValueError(message)
+    return sql.SQL("COPY ({}) TO STDOUT (FORMAT binary)").format(query)
+
+
+def copy_in(table: BoundTable) -> sql.Composed:
+    """Write rows of ``copy_out`` into the backup's table."""
+    return sql.SQL("COPY {table} ({columns}) FROM STDIN (FORMAT binary)").format(
+        table=sql.Identifier(table.name), columns=sql.SQL(", ").join(map(sql.Identifier, archived_columns(table)))
+    )
+
+
+def archived_columns(table: BoundTable) -> tuple[str, ...]:
+    """The backup's columns: the primary's, then one number for each large-object column."""
+    return (*table.columns, *(lob.number_column for lob in table.lobs))
+
+
+def _archived_row(table: BoundTable) -> list[sql.Composable]:
+    row: list[sql.Composable] = []
+    for column in table.columns:
+        lob = table.lob(column)
+        row.append(
+            sql.SQL("t.{}").format(sql.Identifier(column))
+            if lob is None
+            else _content(table.lobs.index(lob), lob, archive=False)
+        )
+    row += [_number(lob) if lob.primary is Storage.POINTER else sql.SQL("NULL::bigint") for lob in table.lobs]
+    return row
+
+
+def select_shared(table: BoundTable, filled: Collection[str]) -> sql.Composed | None:
+    """Read shared rows as JSON objects; None where the keys name none."""
+    condition = owned_rows(table, filled)
+    if condition is None:
+        return None
+    return sql.SQL("SELECT to_json(t)::text FROM {table} AS t WHERE {condition}").format(
+        table=sql.Identifier(table.name), condition=condition
+    )
+
+
+def insert_missing(table: BoundTable) -> sql.Composed:
+    """Insert shared rows that are not there yet; parameter ``rows`` is a JSON array of the primary's rows."""
+    columns = sql.SQL(", ").join(map(sql.Identifier, table.columns))
+    return sql.SQL(
+        "INSERT INTO {table} ({columns}) SELECT {columns} FROM jsonb_populate_recordset(NULL::{table}, %(rows)s::jsonb)"
+        " ORDER BY {key} ON CONFLICT ({key}) DO NOTHING"
+    ).format(
+        table=sql.Identifier(table.name),
+        columns=columns,
+        key=sql.SQL(", ").join(map(sql.Identifier, table.primary_key)),
+    )

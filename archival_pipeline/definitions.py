@@ -1,0 +1,13 @@
+"""The front door: everything this code location offers to Dagster, listed."""
+
+from __future__ import annotations
+
+from dagster import Definitions
+
+from archival_pipeline.defs import jobs
+from archival_pipeline.defs.resources import Mover
+
+defs = Definitions(
+    jobs=[jobs.process_backup],
+    resources={"mover": Mover()},
+)

@@ -1,0 +1,195 @@
+"""The ops of a move: configuration in, one step called, metadata out.
+
+Each op may be run again: the ledger knows what is done. Order and parallelism are the graph's business. Dagster reads
+the annotations of ops while it loads them, so this module does not postpone their evaluation.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+from dagster import (
+    DynamicOut,
+    DynamicOutput,
+    Failure,
+    Field,
+    MetadataValue,
+    OpExecutionContext,
+    Out,
+    TableColumn,
+    TableRecord,
+    TableSchema,
+    op,
+)
+
+from archival_pipeline.archival import steps
+from archival_pipeline.archival.filters import Filters
+from archival_pipeline.archival.ledger import TreeReport
+from archival_pipeline.archival.options import Options
+from archival_pipeline.archival.steps import Wave, WaveResult
+from archival_pipeline.defs.config import given_only, shape_of
+from archival_pipeline.defs.resources import Mover
+from archival_pipeline.errors import ArchivalError, TransientDatabaseError
+
+# A wave is finished before the next begins: without priorities Dagster copies every wave before it deletes the first.
+_PRIORITY = "dagster/priority"
+_SHOWN_TREES = 100
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """Turn an error of ours into a failure that says what happened and what to do."""
+    try:
+        yield
+    except ArchivalError as error:
+        raise Failure(
+            description=str(error),
+            metadata={"code": error.code, "summary": error.summary, "resolve": error.resolve},
+            allow_retries=isinstance(error, TransientDatabaseError),
+        ) from error
+
+
+@op(
+    config_schema={"filters": Field(shape_of(Filters)), "options": Field(shape_of(Options))},
+    tags={_PRIORITY: "0"},
+)
+def count(context: OpExecutionContext, mover: Mover) -> int:
+    """Take the lock, check both databases, and count the instances that the filters pick."""
+    config = context.op_config
+    with reported():
+        move = mover.open(given_only(config["filters"]), given_only(config["options"]))
+        selected = steps.count(move)
+    context.add_output_metadata({"selected instances": selected, "audit id": move.audit_id})
+    return selected
+
+
+@op(out=DynamicOut(Wave), tags={_PRIORITY: "1"})
+def fetch(context: OpExecutionContext, mover: Mover, selected: int) -> Iterator[DynamicOutput[Wave]]:
+    """Finish what a dead run left open, then freeze the selection into batches and waves."""
+    with reported():
+        plan = steps.fetch(mover.move)
+    context.log.info(
+        "selected=%d planned_instances=%d trees=%d batches=%d waves=%d",
+        selected,
+        plan.selected,
+        plan.trees,
+        plan.batches,
+        len(plan.waves),
+    )
+    for wave in plan.waves:
+        yield DynamicOutput(wave, mapping_key=f"wave_{wave.number:03d}", metadata={"batches": wave.batches})
+
+
+@op(tags={_PRIORITY: "2"})
+def children(context: OpExecutionContext, mover: Mover, wave: Wave) -> Wave:
+    """Find the whole trees of a wave, and take out those that may not move, with the reason."""
+    with reported():
+        result = steps.children(mover.move, wave)
+    context.add_output_metadata(
+        {
+            "trees": result.trees,
+            "instances": result.instances,
+            "trees that stay": len(result.stayed),
+            "staying": _reports(result.stayed),
+            "seconds": result.seconds,
+        }
+    )
+    return wave
+
+
+@op(tags={_PRIORITY: "3"})
+def generate_sql(context: OpExecutionContext, mover: Mover, wave: Wave) -> Wave:
+    """Show the statements that the next two ops run on the tables that this wave reaches."""
+    with reported():
+        script = steps.generate_sql(mover.move, wave)
+    text = "\n\n".join(script)
+    context.add_output_metadata({"statements": len(script), "script": MetadataValue.md(f"```sql\n{text}\n```")})
+    return wave
+
+
+@op(tags={_PRIORITY: "4"})
+def execute(context: OpExecutionContext, mover: Mover, wave: Wave) -> Wave:
+    """Copy the wave to the destination, read it back there, and commit only what is equal."""
+    with reported():
+        result = steps.execute(mover.move, wave)
+    context.add_output_metadata(_progress(result) | {"quarantined": _reports(result.stayed)})
+    context.log.info(
+        "wave=%d/%d step=execute trees=%d instances=%d rows=%d seconds=%.2f quarantined=%d",
+        wave.number,
+        wave.of,
+        result.trees,
+        result.instances,
+        result.row_count,
+        result.seconds,
+        len(result.stayed),
+    )
+    return wave
+
+
+@op(tags={_PRIORITY: "5"})
+def delete(context: OpExecutionContext, mover: Mover, wave: Wave) -> int:
+    """Delete from the origin what the destination gave back equal; anything else rolls back."""
+    with reported():
+        result = steps.delete(mover.move, wave)
+    context.add_output_metadata(_progress(result))
+    context.log.info(
+        "wave=%d/%d step=delete trees=%d instances=%d rows=%d seconds=%.2f objects=%d",
+        wave.number,
+        wave.of,
+        result.trees,
+        result.instances,
+        result.row_count,
+        result.seconds,
+        result.objects,
+    )
+    return result.trees
+
+
+@op(out=Out(dict), tags={_PRIORITY: "6"})
+def complete(context: OpExecutionContext, mover: Mover, trees: list[int]) -> dict[str, Any]:
+    """Hold the ledger against the plan; fail on any batch without an end."""
+    with reported():
+        totals = steps.complete(mover.move)
+        stayed = mover.move.ledger.reports(limit=_SHOWN_TREES)
+    numbers = asdict(totals)
+    context.log.info("moved_trees=%d of_waves=%d rows=%d", sum(trees), len(trees), totals.rows_moved)
+    context.add_output_metadata({name.replace("_", " "): value for name, value in numbers.items()} | {"stayed": _reports(stayed)})
+    return numbers
+
+
+def _progress(result: WaveResult) -> dict[str, Any]:
+    rate = round(result.row_count / result.seconds) if result.seconds else 0
+    return {
+        "trees": result.trees,
+        "instances": result.instances,
+        "rows": result.row_count,
+        "bytes": result.size,
+        "large objects unlinked": result.objects,
+        "seconds": result.seconds,
+        "rows per second": rate,
+        "rows per table": MetadataValue.table(
+            [TableRecord({"table": name, "rows": number}) for name, number in sorted(result.rows.items())],
+            schema=TableSchema([TableColumn("table", "string"), TableColumn("rows", "int")]),
+        ),
+    }
+
+
+def _reports(reports: Sequence[TreeReport]) -> MetadataValue:
+    """The first trees that stay, as a table; the audit and the ledger have all of them."""
+    columns = ["root", "reason", "instance", "code", "detail"]
+    return MetadataValue.table(
+        [
+            TableRecord(
+                {
+                    "root": str(report.root_id),
+                    "reason": report.reason,
+                    "instance": str(report.process_instance_id or ""),
+                    "code": report.error_code or "",
+                    "detail": report.detail or "",
+                }
+            )
+            for report in reports[:_SHOWN_TREES]
+        ],
+        schema=TableSchema([TableColumn(name, "string") for name in columns]),
+    )

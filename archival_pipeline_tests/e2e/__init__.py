@@ -1,0 +1,1 @@
+"""Tests of whole runs, through Dagster and the command line."""

@@ -1,0 +1,51 @@
+-- Adds audit rows, many in one statement and so all or none, in the order given.
+INSERT INTO process_audit_logs (
+    audit_id, audit_type, audit_status, step, batch_number, total_batches, total_count, processed_count,
+    remaining_count, skipped_count, process_name, deployment_id, filters, process_instance_ids, details,
+    error_code, error_summary, error_resolve, error_message, started_at, ended_at
+)
+SELECT
+    entry.audit_id,
+    entry.audit_type,
+    entry.audit_status,
+    entry.step,
+    entry.batch_number,
+    entry.total_batches,
+    entry.total_count,
+    entry.processed_count,
+    entry.remaining_count,
+    entry.skipped_count,
+    entry.process_name,
+    entry.deployment_id,
+    entry.filters,
+    entry.process_instance_ids,
+    entry.details,
+    entry.error_code,
+    entry.error_summary,
+    entry.error_resolve,
+    entry.error_message,
+    entry.started_at,
+    entry.ended_at
+FROM jsonb_to_recordset(%(entries)s) AS entry (
+    audit_id text,
+    audit_type text,
+    audit_status text,
+    step text,
+    batch_number integer,
+    total_batches integer,
+    total_count bigint,
+    processed_count bigint,
+    remaining_count bigint,
+    skipped_count bigint,
+    process_name text,
+    deployment_id text,
+    filters jsonb,
+    process_instance_ids bigint[],
+    details jsonb,
+    error_code text,
+    error_summary text,
+    error_resolve text,
+    error_message text,
+    started_at timestamptz,
+    ended_at timestamptz
+)

@@ -1,0 +1,19 @@
+-- Batches of one operation, of one wave where it is given.
+SELECT
+    b.batch_id,
+    b.audit_id,
+    b.wave,
+    b.batch,
+    b.state,
+    b.root_ids,
+    b.member_ids,
+    b.member_roots,
+    b.digests,
+    b.row_count,
+    b.lost_objects,
+    b.pending_objects,
+    b.origin_transaction,
+    b.destination_transaction
+FROM archival_batch AS b
+WHERE b.audit_id = %(audit_id)s AND (%(wave)s::integer IS NULL OR b.wave = %(wave)s)
+ORDER BY b.batch

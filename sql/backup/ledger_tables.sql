@@ -1,0 +1,55 @@
+-- The crash-safety record of every move. archival_operation: one row per operation; archival_batch: one row per batch
+-- with its state; archival_tree: trees of an operation that did not move, with the reason.
+CREATE TABLE IF NOT EXISTS archival_operation (
+    audit_id text PRIMARY KEY,
+    operation text NOT NULL CHECK (operation IN ('backup', 'restore', 'delete')),
+    filters jsonb NOT NULL,
+    options jsonb NOT NULL,
+    bound_filters jsonb NOT NULL,
+    selected_count bigint NOT NULL DEFAULT 0,
+    status text NOT NULL DEFAULT 'in_progress' CHECK (status IN ('in_progress', 'completed', 'failed', 'cancelled')),
+    started_at timestamptz NOT NULL DEFAULT now(),
+    ended_at timestamptz
+);
+
+CREATE TABLE IF NOT EXISTS archival_batch (
+    batch_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    audit_id text NOT NULL REFERENCES archival_operation (audit_id),
+    wave integer NOT NULL,
+    batch integer NOT NULL,
+    -- planned -> copied -> deleting -> deleted, or one of: empty, failed, abandoned, discarded
+    state text NOT NULL DEFAULT 'planned' CHECK (
+        state IN ('planned', 'copied', 'deleting', 'deleted', 'empty', 'failed', 'abandoned', 'discarded')
+    ),
+    root_ids bigint [] NOT NULL,
+    -- member_ids[i] belongs to the tree of member_roots[i]
+    member_ids bigint [] NOT NULL DEFAULT '{}',
+    member_roots bigint [] NOT NULL DEFAULT '{}',
+    digests jsonb,
+    row_count bigint NOT NULL DEFAULT 0,
+    lost_objects bigint NOT NULL DEFAULT 0,
+    pending_objects bigint [] NOT NULL DEFAULT '{}',
+    origin_transaction text,
+    destination_transaction text,
+    error_code text,
+    error_summary text,
+    planned_at timestamptz NOT NULL DEFAULT now(),
+    copied_at timestamptz,
+    deleted_at timestamptz,
+    UNIQUE (audit_id, batch)
+);
+
+CREATE INDEX IF NOT EXISTS archival_batch_open ON archival_batch (state) WHERE state IN ('planned', 'copied', 'deleting');
+
+CREATE TABLE IF NOT EXISTS archival_tree (
+    audit_id text NOT NULL REFERENCES archival_operation (audit_id),
+    root_id bigint NOT NULL,
+    batch integer NOT NULL,
+    outcome text NOT NULL CHECK (outcome IN ('skipped', 'quarantined')),
+    reason text NOT NULL,
+    process_instance_id bigint,
+    error_code text,
+    detail text,
+    recorded_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (audit_id, root_id)
+);

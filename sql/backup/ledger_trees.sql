@@ -1,0 +1,13 @@
+-- Trees of one operation that did not move.
+SELECT
+    t.root_id,
+    t.batch,
+    t.outcome,
+    t.reason,
+    t.process_instance_id,
+    t.error_code,
+    t.detail
+FROM archival_tree AS t
+WHERE t.audit_id = %(audit_id)s
+ORDER BY t.root_id
+LIMIT %(limit)s
