@@ -8,6 +8,6 @@ from archival_pipeline.defs import jobs
 from archival_pipeline.defs.resources import Mover
 
 defs = Definitions(
-    jobs=[jobs.process_backup],
+    jobs=[jobs.process_backup, jobs.process_restore, jobs.process_delete_bulk],
     resources={"mover": Mover()},
 )

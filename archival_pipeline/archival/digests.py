@@ -93,9 +93,7 @@ class Measure:
         return {name: digest for name, digest in self.digests.items() if digest.rows}
 
 
-def measure(
-    connection: psycopg.Connection[Any], catalogue: BoundCatalogue, keys: Keys, *, archive: bool
-) -> Measure:
+def measure(connection: psycopg.Connection[Any], catalogue: BoundCatalogue, keys: Keys, *, archive: bool) -> Measure:
     """Compute the digest of every table that the keys can reach, in one round trip.
 
     Args:

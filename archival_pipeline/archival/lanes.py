@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     import psycopg
 
-    from archival_pipeline.settings import DatabaseSettings
+    from archival_pipeline.archival.direction import Side
+    from archival_pipeline.settings import Settings
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -76,45 +77,40 @@ class Lane:
     """The sessions of one worker. They are opened on first use, and again after a failure closed them.
 
     Attributes:
-        origin: the side that is read and deleted from.
-        destination: the side that is written.
+        settings: where the two databases are.
         audit_id: shown to the DBA.
         limits: time limits of every session.
         read_only: whether the servers should refuse every write (a dry run).
     """
 
-    origin: DatabaseSettings
-    destination: DatabaseSettings
+    settings: Settings
     audit_id: str
     limits: Limits
     read_only: bool = False
     _sessions: dict[str, psycopg.Connection[Any]] = field(default_factory=dict)
 
-    def origin_session(self) -> psycopg.Connection[Any]:
-        """A session on the origin."""
-        return self._session("origin", self.origin, self.limits)
-
-    def destination_session(self) -> psycopg.Connection[Any]:
-        """A session on the destination."""
-        return self._session("destination", self.destination, self.limits)
+    def session(self, side: Side) -> psycopg.Connection[Any]:
+        """A session on one side, in no transaction."""
+        return self._session(side, side)
 
     @contextmanager
-    def snapshot(self) -> Iterator[psycopg.Connection[Any]]:
-        """One read-only REPEATABLE READ transaction of the origin: every statement in it sees the same rows."""
-        session = self._session("snapshot", self.origin, self.limits)
+    def snapshot(self, side: Side) -> Iterator[psycopg.Connection[Any]]:
+        """One read-only REPEATABLE READ transaction of a side: every statement in it sees the same rows."""
+        session = self._session(f"{side} snapshot", side)
         session.read_only = True
         session.isolation_level = IsolationLevel.REPEATABLE_READ
         with session.transaction():
             yield session
 
-    def _session(self, side: str, settings: DatabaseSettings, limits: Limits) -> psycopg.Connection[Any]:
-        session = self._sessions.get(side)
+    def _session(self, name: str, side: Side) -> psycopg.Connection[Any]:
+        session = self._sessions.get(name)
         if session is None or session.closed:
-            session = connect(settings, purpose=f"move {self.audit_id}", limits=limits)
+            database = self.settings.primary if side == "primary" else self.settings.backup
+            session = connect(database, purpose=f"move {self.audit_id}", limits=self.limits)
             # Every table has a few statements; all of them stay prepared for the whole run.
             session.prepared_max = 1_000
             session.read_only = self.read_only or None
-            self._sessions[side] = session
+            self._sessions[name] = session
         return session
 
     def cancel(self) -> None:

@@ -1,8 +1,10 @@
 """The ledger: one row per batch with its state, in the backup database.
 
-A batch goes ``planned`` → ``copied`` → ``deleting`` → ``deleted``; or it ends ``empty`` (no tree of it may move),
-``failed``, ``discarded`` (its trees changed while it moved) or ``abandoned`` (its run died before it was copied).
-``copied`` and ``deleting`` are the open states: the trees may stand in both databases.
+A batch goes ``planned`` → ``copying`` → ``copied`` → ``deleting`` → ``deleted``; or it ends ``empty`` (no tree of it
+may move), ``failed`` or ``abandoned`` (its run ended before its turn). ``copying``, ``copied`` and ``deleting`` are the
+open states: the trees may stand in both databases. ``copying`` and ``deleting`` name the primary's transaction that was
+about to commit, because the ledger cannot commit with it; a side that shares a transaction with the ledger skips the
+state.
 
 Not here: what is done to get from one state to the next (``transfer.py``, ``removal.py``).
 """
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from psycopg.rows import class_row, dict_row
 
-from archival_pipeline.archival.digests import Digest
+from archival_pipeline.archival.digests import Digest, Measure
 from archival_pipeline.archival.keys import array_literal
 from archival_pipeline.database.sqlfiles import load_sql
 from archival_pipeline.errors import FencedError
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     import psycopg
 
 Outcome = Literal["skipped", "quarantined"]
-EndState = Literal["empty", "failed", "abandoned", "discarded"]
+EndState = Literal["empty", "failed", "abandoned"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +47,9 @@ class Batch:
     row_count: int = 0
     lost_objects: int = 0
     pending_objects: list[int] = field(default_factory=list)
-    origin_transaction: str | None = None
-    destination_transaction: str | None = None
+    pending_discards: list[int] = field(default_factory=list)
+    primary_transaction: str | None = None
+    backup_transaction: str | None = None
 
     @property
     def expected(self) -> dict[str, Digest]:
@@ -125,9 +128,9 @@ class Ledger:
         }
         return self._row("backup/ledger_open_operation", parameters)
 
-    def operation(self) -> dict[str, Any]:
-        """The operation's row."""
-        return self._row("backup/ledger_operation", {"audit_id": self.audit_id})
+    def operation(self, audit_id: str | None = None) -> dict[str, Any]:
+        """The row of this operation, or of another."""
+        return self._row("backup/ledger_operation", {"audit_id": audit_id or self.audit_id})
 
     def close_operation(self, status: str) -> None:
         """End the operation."""
@@ -155,47 +158,58 @@ class Ledger:
         """Batches of this operation, of one wave if given, in order."""
         return self._batches("backup/ledger_batches", {"audit_id": self.audit_id, "wave": wave})
 
-    def open_batches(self, operation: str) -> list[Batch]:
-        """Open batches of any run of this kind of operation: what a dead run has left."""
-        return self._batches("backup/ledger_open_batches", {"operation": operation})
+    def open_batches(self) -> list[Batch]:
+        """Open batches of every operation: what dead runs have left."""
+        return self._batches("backup/ledger_open_batches", {})
 
     def set_members(self, batch: Batch, trees: Mapping[int, Sequence[int]]) -> None:
         """Record the trees of a planned batch; without trees it is ``empty``."""
-        self._connection.execute(
-            load_sql("backup/ledger_set_members"), {"batch_id": batch.batch_id, **_members(trees)}
-        )
+        self._connection.execute(load_sql("backup/ledger_set_members"), {"batch_id": batch.batch_id, **_members(trees)})
+
+    def copying(self, batch: Batch, trees: Mapping[int, Sequence[int]], measured: Measure, transaction: str) -> None:
+        """Record the primary's transaction that is about to commit the batch's rows there."""
+        self._change("backup/ledger_copying", batch, _measured(trees, measured) | {"primary_transaction": transaction})
 
     def copied(
         self,
-        session: psycopg.Connection[Any],
         batch: Batch,
         trees: Mapping[int, Sequence[int]],
-        digests: Mapping[str, Digest],
-        lost_objects: int,
+        measured: Measure,
+        session: psycopg.Connection[Any] | None = None,
     ) -> None:
-        """Record that the batch was read back, in the transaction of ``session`` that holds its rows."""
-        parameters = {
-            "batch_id": batch.batch_id,
-            "digests": json.dumps({name: str(digest) for name, digest in digests.items() if digest.rows}),
-            "row_count": sum(digest.rows for digest in digests.values()),
-            "lost_objects": lost_objects,
-            **_members(trees),
-        }
-        _exactly_one(session.execute(load_sql("backup/ledger_copied"), parameters).fetchone(), batch)
+        """Record that the batch was read back; in the transaction of ``session`` that holds its rows, if given."""
+        self._change("backup/ledger_copied", batch, _measured(trees, measured), session)
 
-    def deleting(self, batch: Batch, transaction: str, pending_objects: Sequence[int]) -> None:
-        """Record the transaction that is about to delete the batch from the origin."""
+    def deleting(
+        self, batch: Batch, transaction: str, pending_objects: Sequence[int], pending_discards: Sequence[int]
+    ) -> None:
+        """Record the primary's transaction that is about to delete the batch, and what is to be done after it."""
         parameters = {
-            "batch_id": batch.batch_id,
-            "origin_transaction": transaction,
+            "primary_transaction": transaction,
             "pending_objects": array_literal(pending_objects),
+            "pending_discards": array_literal(pending_discards),
         }
-        _exactly_one(self._connection.execute(load_sql("backup/ledger_deleting"), parameters).fetchone(), batch)
+        self._change("backup/ledger_deleting", batch, parameters)
 
-    def deleted(self, batch: Batch) -> None:
-        """Record that the batch stands in the destination alone."""
-        statement = load_sql("backup/ledger_deleted")
-        _exactly_one(self._connection.execute(statement, {"batch_id": batch.batch_id}).fetchone(), batch)
+    def back_to(self, batch: Batch, state: Literal["planned", "copied"]) -> None:
+        """Record that the transaction the batch waited for was rolled back."""
+        self._change("backup/ledger_back_to", batch, {"state": state})
+
+    def deleted(
+        self,
+        batch: Batch,
+        trees: Mapping[int, Sequence[int]] | None = None,
+        session: psycopg.Connection[Any] | None = None,
+    ) -> None:
+        """Record that the batch stands in the destination alone.
+
+        Args:
+            batch: the batch.
+            trees: the trees that were deleted, where some were left out.
+            session: the session whose transaction deletes, if that is in the backup; else the ledger's own.
+        """
+        parameters = _members(batch.trees() if trees is None else trees)
+        self._change("backup/ledger_deleted", batch, parameters, session)
 
     def end(self, batch: Batch, state: EndState, code: str | None = None, summary: str | None = None) -> None:
         """Record that the batch will not be moved."""
@@ -238,6 +252,27 @@ class Ledger:
         assert row is not None  # noqa: S101 - an aggregate returns one row
         return row
 
+    def _change(
+        self,
+        name: str,
+        batch: Batch,
+        parameters: Mapping[str, Any],
+        session: psycopg.Connection[Any] | None = None,
+    ) -> None:
+        """Change a batch's state; a change that meets no row means that somebody else changed it first."""
+        row = (
+            (session or self._connection).execute(load_sql(name), {"batch_id": batch.batch_id, **parameters}).fetchone()
+        )
+        if row is None:
+            raise FencedError(
+                f"Batch {batch.batch} of operation {batch.audit_id} is no longer in the state this run left it in.",
+                resolve="Another run has taken it over; look at its audit.",
+            )
+
+    def reload(self, batch: Batch) -> Batch:
+        """The batch as the ledger has it now."""
+        return self._batches("backup/ledger_batch", {"batch_id": batch.batch_id})[0]
+
     def _batches(self, name: str, parameters: dict[str, Any]) -> list[Batch]:
         with self._connection.cursor(row_factory=class_row(Batch)) as cursor:
             return cursor.execute(load_sql(name), parameters).fetchall()
@@ -259,10 +294,10 @@ def _members(trees: Mapping[int, Sequence[int]]) -> dict[str, str]:
     }
 
 
-def _exactly_one(row: tuple[Any, ...] | None, batch: Batch) -> None:
-    """A state change that meets no row means that somebody else changed the batch: stop."""
-    if row is None:
-        raise FencedError(
-            f"Batch {batch.batch} of operation {batch.audit_id} is no longer in the state this run left it in.",
-            resolve="Another run has taken it over; look at its audit.",
-        )
+def _measured(trees: Mapping[int, Sequence[int]], measured: Measure) -> dict[str, Any]:
+    return {
+        "digests": json.dumps({name: str(digest) for name, digest in measured.filled().items()}),
+        "row_count": measured.rows,
+        "lost_objects": measured.lost,
+        **_members(trees),
+    }

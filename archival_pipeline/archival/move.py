@@ -5,9 +5,8 @@ Opened once per operation and closed at its end, however it ends. The steps them
 
 from __future__ import annotations
 
-import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from archival_pipeline import errors
 from archival_pipeline.archival import filters as filtering
 from archival_pipeline.archival import selection
 from archival_pipeline.archival.audit import AuditEntry, AuditLog, AuditStatus, AuditStep, AuditType
+from archival_pipeline.archival.direction import BACKUP, Direction, Side, direction_of
 from archival_pipeline.archival.lanes import Lane, Lanes, StopSignal
 from archival_pipeline.archival.ledger import Ledger
 from archival_pipeline.archival.options import Options, parse_options
@@ -30,13 +30,13 @@ from archival_pipeline.database.connections import Limits, connect
 from archival_pipeline.database.locks import OperationLock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from archival_pipeline.archival.filters import Filters, SqlFilters
-    from archival_pipeline.settings import Settings
+    from archival_pipeline.settings import DatabaseSettings, Settings
 
-# On the engine's side nothing may wait long for a lock, or hold one for long.
-ORIGIN_LIMITS = Limits(lock_timeout=5_000, statement_timeout=300_000, idle_in_transaction=120_000)
+# Nothing may wait long for a lock, or hold one for long: on one side the engine is at work.
+LIMITS = Limits(lock_timeout=5_000, statement_timeout=300_000, idle_in_transaction=120_000)
 
 
 @dataclass(slots=True)
@@ -52,10 +52,12 @@ class Move:
         bound_filters: the filters with every date frozen.
         ledger: the operation's batches.
         audit: what people read.
+        direction: which way it goes.
         lock: None in a dry run, which needs none.
         control: the main thread's sessions.
         lanes: the workers' sessions.
         signal: stops the work.
+        engine_role: the role that large objects are made for, if it is not the session's own.
         shared_objects: large objects that more than one row points to.
         object_cap: how many large objects one transaction may unlink.
         fingerprint: of the primary's columns when the operation began.
@@ -70,10 +72,12 @@ class Move:
     bound_filters: SqlFilters
     ledger: Ledger | RehearsalLedger
     audit: AuditLog | SilentAudit
+    direction: Direction
     lock: OperationLock | None
     control: Lane
     lanes: Lanes
     signal: StopSignal
+    engine_role: str | None = None
     shared_objects: frozenset[int] = frozenset()
     object_cap: int = 1_000
     fingerprint: str = ""
@@ -84,6 +88,31 @@ class Move:
         """The time before which every member of a tree must have ended, on the engine's clock."""
         limits = [self.bound_filters[name] for name in ("endedBefore", "endedTo") if name in self.bound_filters]
         return min(limits) if limits else None
+
+    @property
+    def must_be_over(self) -> bool:
+        """Whether only trees that are over may go: whatever leaves the primary, unless the user said otherwise."""
+        return self.direction.origin == "primary" and not self.options.include_running and not self.options.force
+
+    @property
+    def compares(self) -> bool:
+        """Whether what is deleted must stand at the destination."""
+        return self.direction.copies or self.options.only_if_backed_up
+
+    def as_operation(self, row: Mapping[str, Any], ledger: Ledger) -> Move:
+        """This move's sessions, put to work for another operation of the ledger."""
+        filters, options = filtering.parse_filters(row["filters"]), parse_options(row["options"])
+        lock, _ = self.books()
+        return replace(
+            self,
+            audit_id=ledger.audit_id,
+            filters=filters,
+            options=options,
+            bound_filters=row["bound_filters"],
+            ledger=ledger,
+            audit=AuditLog(lock.connection, ledger.audit_id, AuditType(row["operation"]), filters),
+            direction=direction_of(row["operation"], options.database),
+        )
 
     def books(self) -> tuple[OperationLock, Ledger]:
         """The lock and the ledger of a move that writes.
@@ -113,16 +142,12 @@ class Move:
             self.end(AuditStatus.FAILED, step, error, started)
             raise
         except psycopg.Error as error:
-            failure = errors.from_database(error, f"the step {step}")
-            self.end(AuditStatus.FAILED, step, failure, started)
-            raise failure from error
+            said = errors.from_database(error, f"the step {step}")
+            self.end(AuditStatus.FAILED, step, said, started)
+            raise said from error
         except BaseException as error:
-            stopped = not isinstance(error, Exception)
-            failure = errors.CancelledError(
-                f"The operation was stopped from outside ({type(error).__name__}).",
-                resolve="Finished batches stay finished; run the same job again to go on.",
-            ) if stopped else errors.ArchivalError(f"Unexpected {type(error).__name__}: {error}.", resolve="Report it.")
-            self.end(AuditStatus.CANCELLED if stopped else AuditStatus.FAILED, step, failure, started)
+            status, failure = _outside(error)
+            self.end(status, step, failure, started)
             raise
 
     def end(
@@ -142,7 +167,20 @@ class Move:
             self.lock.release()
 
 
-def open_move(settings: Settings, audit_id: str, filters: Filters, options: Options) -> Move:
+def _outside(error: BaseException) -> tuple[AuditStatus, errors.ArchivalError]:
+    """What to write about an error that is none of ours: an interrupt stops a run, anything else is a defect."""
+    name = type(error).__name__
+    if isinstance(error, Exception):
+        return AuditStatus.FAILED, errors.ArchivalError(f"Unexpected {name}: {error}.", resolve="Please report it.")
+    return AuditStatus.CANCELLED, errors.CancelledError(
+        f"The operation was stopped from outside ({name}).",
+        resolve="Finished batches stay finished; run the same job again to go on.",
+    )
+
+
+def open_move(
+    settings: Settings, audit_id: str, filters: Filters, options: Options, direction: Direction = BACKUP
+) -> Move:
     """Take the lock, check both databases, freeze the filters. Whoever opens a move closes it.
 
     Args:
@@ -150,6 +188,7 @@ def open_move(settings: Settings, audit_id: str, filters: Filters, options: Opti
         audit_id: the operation's id; one that the ledger knows is taken up again with its frozen filters.
         filters: which instances.
         options: how.
+        direction: which way.
 
     Raises:
         BusyError: another operation is at work.
@@ -159,16 +198,18 @@ def open_move(settings: Settings, audit_id: str, filters: Filters, options: Opti
     """
     filtering.require_scope(filters, options.allow_all)
     if options.dry_run:
-        return _open(settings, audit_id, filters, options, None, RehearsalLedger(audit_id), SilentAudit())
+        return _open(
+            _Opening(settings, audit_id, filters, options, direction, None), RehearsalLedger(audit_id), SilentAudit()
+        )
     lock = OperationLock.acquire(settings.backup, audit_id)
     try:
         _require_migrated(settings)
         ledger = Ledger(lock.connection, audit_id)
-        audit = AuditLog(lock.connection, audit_id, AuditType.BACKUP, filters)
+        audit = AuditLog(lock.connection, audit_id, AuditType(direction.operation), filters)
         started = datetime.now(UTC)
         audit.write(AuditEntry(step=AuditStep.INITIATE, status=AuditStatus.INITIATED, started_at=started))
         try:
-            return _open(settings, audit_id, filters, options, lock, ledger, audit)
+            return _open(_Opening(settings, audit_id, filters, options, direction, lock), ledger, audit)
         except errors.ArchivalError as error:
             audit.write(AuditEntry(step=AuditStep.INITIATE, status=AuditStatus.FAILED, error=error, started_at=started))
             raise
@@ -190,68 +231,92 @@ def reopen_move(settings: Settings, audit_id: str) -> Move:
             raise errors.LedgerGapError(
                 f"The ledger has no operation {audit_id}.", resolve="Launch the job anew instead of re-executing it."
             ) from error
-    return open_move(settings, audit_id, filtering.parse_filters(row["filters"]), parse_options(row["options"]))
+    options = parse_options(row["options"])
+    direction = direction_of(row["operation"], options.database)
+    return open_move(settings, audit_id, filtering.parse_filters(row["filters"]), options, direction)
 
 
 def _require_migrated(settings: Settings) -> None:
+    sides: tuple[tuple[Side, DatabaseSettings], ...] = (("primary", settings.primary), ("backup", settings.backup))
     behind = [
         f"the {name} database is not at the newest migration: run `archival-pipeline migrate`"
-        for name, database in (("primary", settings.primary), ("backup", settings.backup))
-        if not migrations.is_current(database, name)  # type: ignore[arg-type]
+        for name, database in sides
+        if not migrations.is_current(database, name)
     ]
     if behind:
         raise errors.PreflightError(behind)
 
 
-def _open(
-    settings: Settings,
-    audit_id: str,
-    filters: Filters,
-    options: Options,
-    lock: OperationLock | None,
-    ledger: Ledger | RehearsalLedger,
-    audit: AuditLog | SilentAudit,
-) -> Move:
-    def lane() -> Lane:
-        return Lane(settings.primary, settings.backup, audit_id, ORIGIN_LIMITS, read_only=options.dry_run)
+@dataclass(frozen=True, slots=True)
+class _Opening:
+    """What a move is opened with."""
 
-    control = lane()
+    settings: Settings
+    audit_id: str
+    filters: Filters
+    options: Options
+    direction: Direction
+    lock: OperationLock | None
+
+    def lane(self) -> Lane:
+        return Lane(self.settings, self.audit_id, LIMITS, read_only=self.options.dry_run)
+
+    @property
+    def checked_as(self) -> Operation:
+        if self.options.dry_run:
+            return Operation.DRY_RUN
+        name = self.direction.operation
+        return Operation(f"delete_{self.direction.origin}" if name == "delete" else name)
+
+
+def _open(opening: _Opening, ledger: Ledger | RehearsalLedger, audit: AuditLog | SilentAudit) -> Move:
+    control = opening.lane()
     try:
-        origin, destination = control.origin_session(), control.destination_session()
-        schema = introspection.read_schema(origin)
-        clob_mode = lob_modes.detect_clob_mode(origin, JBPM, schema, settings.engine.clob_mode)
-        preflight.check(origin, destination, JBPM, clob_mode=clob_mode, operation=Operation.BACKUP).raise_if_findings()
-        server = introspection.read_server(origin)
-        catalogue = bind(JBPM, schema, clob_mode)
-        if lock is not None:
-            _require_pairing(lock.connection, server)
-        bound = filtering.resolve(filters, now=selection.server_now(origin), time_zone=settings.engine.time_zone)
-        row = ledger.open_operation("backup", filters.as_json(), options.model_dump(by_alias=True), bound)
-        move = Move(
-            settings=settings,
-            audit_id=audit_id,
-            filters=filters,
-            options=options,
-            catalogue=catalogue,
-            bound_filters=row["bound_filters"],
-            ledger=ledger,
-            audit=audit,
-            lock=lock,
-            control=control,
-            lanes=Lanes([lane() for _ in range(options.lanes)], StopSignal()),
-            signal=StopSignal(),
-            shared_objects=lob_modes.shared_objects(origin, catalogue, JBPM),
-            # Each unlink holds one entry of the lock table until the commit; leave most of it to the engine.
-            object_cap=max(100, server.max_locks // 2),
-            fingerprint=preflight.fingerprint(origin, [table.name for table in catalogue.tables]),
-        )
-        move.signal = move.lanes.signal
-        origin.rollback()
-        destination.rollback()
+        with control.session("primary").transaction(), control.session("backup").transaction():
+            return _checked(opening, ledger, audit, control)
     except BaseException:
         control.close()
         raise
-    return move
+
+
+def _checked(opening: _Opening, ledger: Ledger | RehearsalLedger, audit: AuditLog | SilentAudit, control: Lane) -> Move:
+    """Look at both databases; everything a move must know about them is read here, once."""
+    options, engine = opening.options, opening.settings.engine
+    primary, backup = control.session("primary"), control.session("backup")
+    schema = introspection.read_schema(primary)
+    clob_mode = lob_modes.detect_clob_mode(primary, JBPM, schema, engine.clob_mode)
+    report = preflight.check(primary, backup, JBPM, clob_mode=clob_mode, operation=opening.checked_as)
+    report.raise_if_findings()
+    server = introspection.read_server(primary)
+    if opening.lock is not None:
+        _require_pairing(opening.lock.connection, server)
+    catalogue = bind(JBPM, schema, clob_mode)
+    now = selection.server_now(control.session(opening.direction.origin))
+    bound = filtering.resolve(opening.filters, now=now, time_zone=engine.time_zone)
+    row = ledger.open_operation(
+        opening.direction.operation, opening.filters.as_json(), options.model_dump(by_alias=True), bound
+    )
+    signal = StopSignal()
+    return Move(
+        settings=opening.settings,
+        audit_id=opening.audit_id,
+        filters=opening.filters,
+        options=options,
+        catalogue=catalogue,
+        bound_filters=row["bound_filters"],
+        ledger=ledger,
+        audit=audit,
+        direction=opening.direction,
+        lock=opening.lock,
+        control=control,
+        lanes=Lanes([opening.lane() for _ in range(options.lanes)], signal),
+        signal=signal,
+        engine_role=lob_modes.engine_role(primary),
+        shared_objects=lob_modes.shared_objects(primary, catalogue, JBPM),
+        # Each unlink holds one entry of the lock table until the commit; leave half of it to the engine.
+        object_cap=max(100, server.max_locks // 2),
+        fingerprint=preflight.fingerprint(primary, [table.name for table in catalogue.tables]),
+    )
 
 
 def _require_pairing(backup: psycopg.Connection[Any], primary: introspection.ServerFacts) -> None:

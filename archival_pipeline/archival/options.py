@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
@@ -37,7 +37,7 @@ class Options(BaseModel):
     batches_per_wave: int = Field(
         20,
         ge=1,
-        description="Batches handed through the graph together. A run has at most 50 waves: a large one grows this number.",
+        description="Batches handed through the graph together. A run has at most 50 waves; a large one grows this.",
     )
     lanes: int = Field(
         2, ge=1, le=8, description="Batches worked on at the same time, each with its own pair of connections."
@@ -51,7 +51,17 @@ class Options(BaseModel):
     dry_run: bool = Field(
         default=False, description="Only show what would be moved; both databases are opened read-only."
     )
-    max_batches: int | None = Field(None, ge=1, description="Stop after this many batches; the rest stays for the next run.")
+    max_batches: int | None = Field(
+        None, ge=1, description="Stop after this many batches; the rest stays for the next run."
+    )
+    database: Literal["primary", "backup"] = Field(
+        "primary", description="Bulk deletion only: the database to delete from."
+    )
+    force: bool = Field(default=False, description="Bulk deletion only: delete instances that are not over, too.")
+    only_if_backed_up: bool = Field(
+        default=False,
+        description="Bulk deletion only: delete only what the other database holds with equal digests.",
+    )
     pause_between_batches_ms: int = Field(
         0, ge=0, le=600_000, description="Milliseconds each lane rests after a batch, to spare the engine."
     )

@@ -1,7 +1,7 @@
 """Gets a batch through: retries what is worth it, takes changed trees out, takes up what a dead run left open.
 
-Between the steps (``steps.py``), which count and report, and the two halves of a move (``transfer.py``, ``removal.py``),
-which do one batch once.
+Between the steps (``steps.py``), which count and report, and the two halves of a move (``transfer.py``,
+``removal.py``), which do one batch once.
 """
 
 from __future__ import annotations
@@ -13,20 +13,21 @@ import psycopg
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 from archival_pipeline import errors
-from archival_pipeline.archival import trees
+from archival_pipeline.archival.audit import AuditEntry, AuditStep
+from archival_pipeline.archival.digests import Measure
 from archival_pipeline.archival.keys import array_literal, resolve
-from archival_pipeline.archival.ledger import TreeReport
-from archival_pipeline.archival.removal import BatchChangedError, Removed, delete_batch
-from archival_pipeline.archival.transfer import Copied, copy_batch
+from archival_pipeline.archival.ledger import Ledger
+from archival_pipeline.archival.removal import Removed, after_commit, delete_batch
+from archival_pipeline.archival.transfer import Copied, copy_batch, verify_batch
 from archival_pipeline.catalogue import statements
+from archival_pipeline.database.sqlfiles import load_sql
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from archival_pipeline.archival.lanes import Lane
-    from archival_pipeline.archival.ledger import Batch
+    from archival_pipeline.archival.ledger import Batch, TreeReport
     from archival_pipeline.archival.move import Move
-    from archival_pipeline.archival.trees import Trees
 
 _ATTEMPTS = 5
 Result = TypeVar("Result")
@@ -34,18 +35,47 @@ Result = TypeVar("Result")
 
 def copy(lane: Lane, move: Move, batch: Batch) -> Copied:
     """Copy a batch, trying again when the reason may pass by itself."""
-    return _again(move, lambda: copy_batch(lane, move, batch), f"copying batch {batch.batch}")
+
+    def settle_and_copy() -> Copied:
+        now = settle(lane, move, move.books()[1].reload(batch))
+        if now.state == "planned":
+            return copy_batch(lane, move, now)
+        rows = {name: digest.rows for name, digest in now.expected.items()}
+        return Copied(len(now.trees()), rows, 0, now.lost_objects)
+
+    return _again(move, settle_and_copy, f"copying batch {batch.batch}")
+
+
+def verify(lane: Lane, move: Move, batch: Batch) -> Copied:
+    """Measure a batch that is to be deleted without being copied, trying again when the reason may pass."""
+
+    def settle_and_verify() -> Copied:
+        now = move.books()[1].reload(batch)
+        return verify_batch(lane, move, now)
+
+    return _again(move, settle_and_verify, f"verifying batch {batch.batch}")
 
 
 def delete(lane: Lane, move: Move, batch: Batch) -> Removed:
     """Delete a batch, trying again when the reason may pass by itself."""
-    removed = _again(move, lambda: delete_batch(lane, move, batch), f"deleting batch {batch.batch}")
+
+    def settle_and_delete() -> Removed:
+        # The attempt before may have committed without our hearing of it.
+        now = settle(lane, move, move.books()[1].reload(batch))
+        return delete_batch(lane, move, now) if now.state == "copied" else Removed()
+
+    removed = _again(move, settle_and_delete, f"deleting batch {batch.batch}")
     move.signal.rest(move.options.pause_between_batches_ms / 1_000)
     return removed
 
 
 def _again(move: Move, work: Callable[[], Result], doing: str) -> Result:
     """Retry transient failures with a growing, jittered pause; the pause ends early when the work should stop."""
+
+    def attempt() -> Result:
+        move.signal.check()
+        return work()
+
     retrying = Retrying(
         retry=retry_if_exception(_is_transient),
         stop=stop_after_attempt(_ATTEMPTS),
@@ -54,29 +84,15 @@ def _again(move: Move, work: Callable[[], Result], doing: str) -> Result:
         reraise=True,
     )
     try:
-        return retrying(lambda: (move.signal.check(), work())[1])
+        return retrying(attempt)
     except psycopg.Error as error:
         raise errors.from_database(error, doing) from error
 
 
 def _is_transient(error: BaseException) -> bool:
-    return isinstance(error, psycopg.Error) and isinstance(
-        errors.from_database(error, "working"), errors.TransientDatabaseError
-    )
-
-
-def eligible(move: Move, batches: Sequence[Batch]) -> Iterator[tuple[Batch, Trees, list[TreeReport]]]:
-    """For each batch the trees that may move, and reports of those that may not. Reads the origin once per wave."""
-    origin = move.control.origin_session()
-    with origin.transaction():
-        every = trees.closure(origin, [root for batch in batches for root in batch.root_ids])
-        stay: dict[int, TreeReport] = {}
-        if not move.options.include_running:
-            stay |= trees.shared_content(origin, every)
-            stay |= trees.obstacles(origin, every, move.date_limit)
-    for batch in batches:
-        may_go = {root: every[root] for root in batch.root_ids if root not in stay and every[root]}
-        yield batch, may_go, [stay[root] for root in batch.root_ids if root in stay]
+    if isinstance(error, psycopg.Error):
+        error = errors.from_database(error, "working")
+    return isinstance(error, errors.TransientDatabaseError)
 
 
 def insert_shared(move: Move, batches: Sequence[Batch]) -> None:
@@ -84,24 +100,100 @@ def insert_shared(move: Move, batches: Sequence[Batch]) -> None:
     members = [member for batch in batches for member in batch.member_ids]
     if not members:
         return
-    with move.control.snapshot() as origin:
+    with move.control.snapshot(move.direction.origin) as origin:
         found = resolve(origin, move.catalogue, members)
         rows = {
             table.name: [json.loads(row[0]) for row in origin.execute(query, found.parameters)]
             for table in move.catalogue.shared
             if (query := statements.select_shared(table, found.filled)) is not None
         }
-    destination = move.control.destination_session()
+    destination = move.control.session(move.direction.destination)
     with destination.transaction():
         for table in move.catalogue.shared:
             if rows.get(table.name):
                 destination.execute(statements.insert_missing(table), {"rows": json.dumps(rows[table.name])})
 
 
-def reconcile(move: Move) -> None:
-    """Finish the open batches that a dead run of the same kind has left, before anything new is planned."""
-    for batch in move.ledger.open_batches("backup"):
-        delete(move.control, move, batch)
+def reconcile(move: Move) -> list[Batch]:
+    """Finish every open batch that dead runs have left, before anything new is planned.
+
+    Only the holder of the operation lock may call this: then no open batch belongs to a living run.
+
+    Returns:
+        The batches it finished.
+    """
+    if move.options.dry_run:
+        return []
+    lock, ledger = move.books()
+    finished = []
+    for batch in ledger.open_batches():
+        then = move.as_operation(ledger.operation(batch.audit_id), Ledger(lock.connection, batch.audit_id))
+        finish(then.control, then, batch)
+        finished.append(batch)
+    return finished
+
+
+def finish(lane: Lane, move: Move, batch: Batch) -> None:
+    """Bring one open batch to its end, from what is really in both databases."""
+    batch = settle(lane, move, batch)
+    if batch.state == "copied":
+        removed = delete(lane, move, batch)
+        move.audit.write(*settled_rows(batch, removed))
+
+
+def settle(lane: Lane, move: Move, batch: Batch) -> Batch:
+    """Ask for the fate of the transaction that an open batch waits for, and record it; never guess.
+
+    Raises:
+        TransientDatabaseError: it has not ended yet.
+    """
+    if batch.state not in ("copying", "deleting"):
+        return batch
+    _, ledger = move.books()
+    fate = _fate(lane, batch)
+    if fate == "in progress":
+        raise errors.TransientDatabaseError(
+            f"The primary's transaction {batch.primary_transaction} of batch {batch.batch} has not ended yet.",
+            resolve="Wait for it, or end its session (pg_stat_activity), then run the same job again.",
+            code="55P03",
+        )
+    if fate == "aborted":
+        ledger.back_to(batch, "planned" if batch.state == "copying" else "copied")
+    elif batch.state == "copying":
+        ledger.copied(batch, batch.trees(), Measure(batch.expected, batch.lost_objects))
+    else:
+        left = set(batch.pending_discards)
+        kept = {root: members for root, members in batch.trees().items() if root not in left}
+        after_commit(lane, move, batch, kept, batch.pending_objects, batch.pending_discards)
+    return ledger.reload(batch)
+
+
+def _fate(lane: Lane, batch: Batch) -> str:
+    """What became of the batch's transaction in the primary: committed, aborted or in progress."""
+    primary = lane.session("primary")
+    with primary.transaction():
+        row = primary.execute(
+            load_sql("primary/transaction_fate"),
+            {"transaction": batch.primary_transaction, "members": array_literal(batch.member_ids)},
+        ).fetchone()
+    assert row is not None  # noqa: S101 - a SELECT without FROM returns one row
+    if row[0] is not None:
+        return str(row[0])
+    # The server has forgotten a transaction that old; whether the instances are there tells the same.
+    there = bool(row[1])
+    return "committed" if there == (batch.state == "copying") else "aborted"
+
+
+def settled_rows(batch: Batch, removed: Removed) -> list[AuditEntry]:
+    """What the audit of a dead run's operation says about a batch that was finished later."""
+    return [
+        AuditEntry(
+            step=AuditStep.DELETE,
+            batch_number=batch.batch,
+            process_instance_ids=batch.member_ids,
+            details={"finishedByLaterRun": True, "rows": removed.rows, "largeObjectsUnlinked": removed.objects},
+        )
+    ]
 
 
 def as_error(quarantined: Sequence[TreeReport]) -> errors.ArchivalError | None:

@@ -64,7 +64,7 @@ class RehearsalLedger:
         """Batches, of one wave if given, in order."""
         return [batch for batch in self._batches.values() if wave is None or batch.wave == wave]
 
-    def open_batches(self, operation: str) -> list[Batch]:  # noqa: ARG002 - the ledger's signature
+    def open_batches(self) -> list[Batch]:
         """None: a dry run leaves nothing open."""
         return []
 

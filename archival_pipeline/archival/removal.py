@@ -2,109 +2,167 @@
 
 One transaction of the origin: lock the instances, ask again whether they may go, delete in reverse order of the foreign
 keys, compare the digest of what was really deleted with the ledger table by table, unlink the large objects, write the
-transaction's id to the ledger, commit. Anything else than equality rolls back. Not here: copying (``transfer.py``),
-what to do about a batch that changed (``recovery.py``).
+transaction's id to the ledger, commit. Anything else than equality rolls back.
+
+A batch that changed since it was copied is deleted tree by tree, each under a savepoint: the trees that are still equal
+go, the others stay and are reported, and what was copied of them is taken back. Not here: copying (``transfer.py``).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from psycopg import Rollback
+
 from archival_pipeline import errors
-from archival_pipeline.archival import digests, keys, trees
+from archival_pipeline.archival import comparison, digests, keys, trees
 from archival_pipeline.archival.digests import Digest
+from archival_pipeline.archival.direction import is_archive
 from archival_pipeline.archival.keys import array_literal
+from archival_pipeline.archival.ledger import TreeReport
+from archival_pipeline.archival.transfer import current_transaction
 from archival_pipeline.catalogue import lob_modes, preflight, statements
 from archival_pipeline.catalogue.jbpm import JBPM
 from archival_pipeline.database.sqlfiles import load_sql
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import psycopg
 
     from archival_pipeline.archival.keys import Keys
     from archival_pipeline.archival.lanes import Lane
-    from archival_pipeline.archival.ledger import Batch, TreeReport
+    from archival_pipeline.archival.ledger import Batch
     from archival_pipeline.archival.move import Move
+    from archival_pipeline.archival.trees import Trees
 
 
 class BatchChangedError(errors.VerificationError):
-    """The batch at the origin is no longer what was copied; nothing was deleted.
-
-    Attributes:
-        reports: trees that may not go any more, by root; empty if only content differs.
-    """
-
-    def __init__(self, summary: str, reports: dict[int, TreeReport] | None = None) -> None:
-        self.reports = reports or {}
-        super().__init__(summary, resolve="The batch is copied again, or its trees are left alone and reported.")
+    """The batch at the origin is no longer what was copied; nothing was deleted."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Removed:
     """What deleting a batch did.
 
     Attributes:
-        rows: rows deleted, all tables.
+        rows: rows deleted, by table.
         objects: large objects unlinked.
+        stayed: trees that changed and were left alone.
     """
 
-    rows: int
-    objects: int
+    rows: dict[str, int] = field(default_factory=dict)
+    objects: int = 0
+    stayed: list[TreeReport] = field(default_factory=list)
+
+    def add(self, gone: Mapping[str, Digest]) -> None:
+        """Count what was deleted."""
+        for name, digest in gone.items():
+            self.rows[name] = self.rows.get(name, 0) + digest.rows
 
 
 def delete_batch(lane: Lane, move: Move, batch: Batch) -> Removed:
-    """Delete a copied batch from the origin.
+    """Delete a copied batch from the origin; trees that changed since stay and are reported.
 
     Raises:
-        BatchChangedError: it changed since it was copied; rolled back.
         DatabaseError: the server refused; rolled back.
     """
-    _, ledger = move.books()
-    origin = lane.origin_session()
+    try:
+        return _delete_whole(lane, move, batch)
+    except BatchChangedError:
+        return _delete_apart(lane, move, batch)
+
+
+def _delete_whole(lane: Lane, move: Move, batch: Batch) -> Removed:
+    origin = lane.session(move.direction.origin)
+    removed = Removed()
     with origin.transaction():
-        _still_the_same(origin, move, batch)
-        found = keys.resolve(origin, move.catalogue, batch.member_ids)
-        gone, numbers = _delete_rows(origin, move, found)
+        _lock(origin, move, batch)
+        obstacle = next(iter(_obstacles(origin, move, batch.trees()).values()), None)
+        if obstacle is not None:
+            raise BatchChangedError(f"instance {obstacle.root_id}: {obstacle.detail}")
+        gone, numbers = _delete_rows(origin, move, keys.resolve(origin, move.catalogue, batch.member_ids))
         wrong = digests.differences(batch.expected, gone)
         if wrong:
             raise BatchChangedError(f"What would be deleted is not what was copied: {'; '.join(wrong)}.")
-        numbers = _unshared(origin, move, numbers)
-        now, later = numbers[: move.object_cap], numbers[move.object_cap :]
-        _unlink(origin, now)
-        row = origin.execute("SELECT pg_current_xact_id()::text").fetchone()
-        assert row is not None  # noqa: S101 - a SELECT without FROM returns one row
-        ledger.deleting(batch, row[0], later)
-    unlink_pending(origin, move, later)
-    ledger.deleted(batch)
-    return Removed(sum(d.rows for d in gone.values()), len(numbers))
+        removed.add(gone)
+        later = _before_commit(origin, move, batch, batch.trees(), numbers, [])
+    removed.objects = len(numbers)
+    after_commit(lane, move, batch, batch.trees(), later, [])
+    return removed
 
 
-def _still_the_same(origin: psycopg.Connection[Any], move: Move, batch: Batch) -> None:
-    """Lock the instances, then look again at everything that made the batch eligible."""
+def _delete_apart(lane: Lane, move: Move, batch: Batch) -> Removed:
+    """Delete the trees that are still equal, each under a savepoint, in one transaction."""
+    origin = lane.session(move.direction.origin)
+    removed = Removed()
+    kept: Trees = {}
+    numbers: list[int] = []
+    with origin.transaction():
+        _lock(origin, move, batch)
+        for root, members in batch.trees().items():
+            verdict = _obstacles(origin, move, {root: members}).get(root)
+            if verdict is None:
+                verdict = _delete_tree(lane, move, root, members, removed, numbers)
+            if verdict is None:
+                kept[root] = members
+            else:
+                removed.stayed.append(verdict)
+        discards = [report.root_id for report in removed.stayed if report.outcome == "skipped"]
+        later = _before_commit(origin, move, batch, kept, numbers, discards)
+    removed.objects = len(numbers)
+    move.ledger.report(batch, removed.stayed)
+    after_commit(lane, move, batch, kept, later, discards)
+    return removed
+
+
+def _delete_tree(
+    lane: Lane, move: Move, root: int, members: Sequence[int], removed: Removed, numbers: list[int]
+) -> TreeReport | None:
+    """Delete one tree under a savepoint; undo it and say why where it is not what was copied."""
+    origin = lane.session(move.direction.origin)
+    verdict: TreeReport | None = None
+    with origin.transaction() as savepoint:
+        gone, objects = _delete_rows(origin, move, keys.resolve(origin, move.catalogue, members))
+        verdict = comparison.verdict(lane, move, root, members, gone)
+        if verdict is not None:
+            raise Rollback(savepoint)
+        numbers += objects
+        removed.add(gone)
+    return verdict
+
+
+def _lock(origin: psycopg.Connection[Any], move: Move, batch: Batch) -> None:
+    """Lock the instances against the engine, and make sure that the tables are still the ones that were bound."""
     parameters = {"process": array_literal(batch.member_ids)}
-    origin.execute(load_sql("primary/lock_members"), parameters)
+    origin.execute(load_sql("common/lock_members"), parameters)
+    if move.direction.origin != "primary":
+        return
     origin.execute(load_sql("primary/lock_states"), parameters)
     if preflight.fingerprint(origin, [table.name for table in move.catalogue.tables]) != move.fingerprint:
-        raise errors.PreflightError(["the columns of the primary's tables changed during the run: run `migrate`"])
-    if not move.options.include_running:
-        reports = trees.obstacles(origin, batch.trees(), move.date_limit)
-        if reports:
-            raise BatchChangedError(f"{len(reports)} tree(s) may not go any more.", reports)
-    arrived = trees.new_children(origin, batch.member_ids)
-    if arrived:
-        parent, child = next(iter(arrived.items()))
-        raise BatchChangedError(f"Instance {child} has become a child of {parent} since the batch was copied.")
+        raise errors.PreflightError(["the primary's tables changed during the run: run `archival-pipeline check`"])
+
+
+def _obstacles(origin: psycopg.Connection[Any], move: Move, several: Trees) -> dict[int, TreeReport]:
+    """Look again at everything that made the trees eligible."""
+    found: dict[int, TreeReport] = {}
+    if move.must_be_over:
+        found = trees.obstacles(origin, several, move.date_limit)
+    members = {member: root for root, some in several.items() for member in some}
+    for parent, child in trees.new_children(origin, list(members)).items():
+        root = members[parent]
+        found[root] = TreeReport(root, "skipped", "changed_during_run", child, detail="a child came after the copy")
+    return found
 
 
 def _delete_rows(origin: psycopg.Connection[Any], move: Move, found: Keys) -> tuple[dict[str, Digest], list[int]]:
     """Delete children first, all in one round trip; return digests and large objects of what was deleted."""
+    archive = is_archive(move.direction.origin)
     cursors = {}
     with origin.pipeline():
         for table in reversed(move.catalogue.tables):
-            statement = statements.delete(table, found.filled, archive=False)
+            statement = statements.delete(table, found.filled, archive=archive)
             if statement is not None:
                 cursors[table.name] = origin.execute(statement, found.parameters)
     gone: dict[str, Digest] = {}
@@ -116,6 +174,59 @@ def _delete_rows(origin: psycopg.Connection[Any], move: Move, found: Keys) -> tu
             gone[name] = Digest.from_sums(row[0], row[1], row[2])
         numbers.update(row[6] or ())
     return gone, sorted(numbers)
+
+
+def _before_commit(
+    origin: psycopg.Connection[Any],
+    move: Move,
+    batch: Batch,
+    kept: Trees,
+    numbers: list[int],
+    discards: Sequence[int],
+) -> list[int]:
+    """Unlink as many large objects as one transaction can, and tell the ledger; return the numbers that are left."""
+    lock, ledger = move.books()
+    if move.direction.origin == "backup":
+        lock.fence(origin)
+        ledger.deleted(batch, kept, origin)
+        return []
+    mine = _unshared(origin, move, numbers)
+    now, later = mine[: move.object_cap], mine[move.object_cap :]
+    _unlink(origin, now)
+    ledger.deleting(batch, current_transaction(origin), later, discards)
+    return later
+
+
+def after_commit(
+    lane: Lane, move: Move, batch: Batch, kept: Trees, objects: Sequence[int], discards: Sequence[int]
+) -> None:
+    """Do what had to wait for the commit; safe to repeat from the ledger after a crash."""
+    if move.direction.origin == "backup":
+        return
+    _, ledger = move.books()
+    origin = lane.session(move.direction.origin)
+    for start in range(0, len(objects), move.object_cap):
+        group = list(objects[start : start + move.object_cap])
+        with origin.transaction():
+            _unlink(origin, _unshared(origin, move, group))
+    if not discards:
+        ledger.deleted(batch, kept)
+        return
+    backup = lane.session("backup")
+    with backup.transaction():
+        if move.direction.copies:
+            _take_back(backup, move, [m for root in discards for m in batch.trees().get(root, [])])
+        ledger.deleted(batch, kept, backup)
+
+
+def _take_back(backup: psycopg.Connection[Any], move: Move, members: Sequence[int]) -> None:
+    """Delete the copy of trees that stay at the origin, which has every row of them."""
+    found = keys.resolve(backup, move.catalogue, members)
+    with backup.pipeline():
+        for table in reversed(move.catalogue.tables):
+            statement = statements.delete(table, found.filled, archive=True)
+            if statement is not None:
+                backup.execute(statement, found.parameters)
 
 
 def _unshared(origin: psycopg.Connection[Any], move: Move, numbers: list[int]) -> list[int]:
@@ -130,12 +241,3 @@ def _unshared(origin: psycopg.Connection[Any], move: Move, numbers: list[int]) -
 def _unlink(origin: psycopg.Connection[Any], numbers: Sequence[int]) -> None:
     if numbers:
         origin.execute(load_sql("primary/unlink_objects"), {"numbers": array_literal(numbers)})
-
-
-def unlink_pending(origin: psycopg.Connection[Any], move: Move, numbers: Sequence[int]) -> None:
-    """Unlink what one transaction could not, group by group; the ledger remembers them until all are gone."""
-    for start in range(0, len(numbers), move.object_cap):
-        group = list(numbers[start : start + move.object_cap])
-        with origin.transaction():
-            still = lob_modes.references_left(origin, move.catalogue, JBPM, group)
-            _unlink(origin, [number for number in group if number not in still])

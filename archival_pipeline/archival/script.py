@@ -10,31 +10,52 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
+from archival_pipeline.archival.direction import is_archive
 from archival_pipeline.catalogue import statements
+from archival_pipeline.catalogue.binding import Storage
 
 if TYPE_CHECKING:
     import psycopg
 
+    from archival_pipeline.archival.direction import Direction
     from archival_pipeline.archival.keys import Keys
     from archival_pipeline.catalogue.binding import BoundCatalogue, BoundTable
 
 
-def statements_of(catalogue: BoundCatalogue, found: Keys) -> list[str]:
+def statements_of(catalogue: BoundCatalogue, found: Keys, direction: Direction) -> list[str]:
     """Every statement of copying and deleting instances with these key sets, each preceded by where it runs."""
-    lines = ["-- primary: BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;", "-- backup: BEGIN;"]
+    here, there = f"-- {direction.origin}:", f"-- {direction.destination}:"
+    from_archive, into_archive = is_archive(direction.origin), is_archive(direction.destination)
     reached = [t for t in catalogue.tables if statements.owned_rows(t, found.filled) is not None]
-    for table in reached:
-        lines.append(f"-- primary: {_text(statements.digest(table, found.filled, archive=False))};")
-    for table in reached:
-        lines.append(f"-- primary: {_text(statements.copy_out(table, found.filled))};")
-        lines.append(f"-- backup: {_text(statements.copy_in(table))};")
-    for table in reached:
-        lines.append(f"-- backup: {_text(statements.digest(table, found.filled, archive=True))};")
-    lines += ["-- backup: COMMIT;", "-- primary: COMMIT;", "-- primary: BEGIN;"]
-    for table in reversed(reached):
-        lines.append(f"-- primary: {_text(statements.delete(table, found.filled, archive=False))};")
-    lines.append("-- primary: COMMIT;")
+    lines = [f"{here} BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"]
+    lines += [f"{here} {_text(statements.digest(t, found.filled, archive=from_archive))};" for t in reached]
+    if direction.copies:
+        lines.append(f"{there} BEGIN;")
+        for table in reached:
+            lines += [
+                f"{here if on_origin else there} {_text(s)};" for on_origin, s in _copying(table, found, direction)
+            ]
+        lines += [f"{there} {_text(statements.digest(t, found.filled, archive=into_archive))};" for t in reached]
+        lines.append(f"{there} COMMIT;")
+    lines += [f"{here} COMMIT;", f"{here} BEGIN;"]
+    lines += [f"{here} {_text(statements.delete(t, found.filled, archive=from_archive))};" for t in reversed(reached)]
+    lines.append(f"{here} COMMIT;")
     return lines
+
+
+def _copying(table: BoundTable, found: Keys, direction: Direction) -> list[tuple[bool, sql.Composed]]:
+    """The statements that carry one table over; whether each runs at the origin."""
+    if direction.destination == "backup":
+        return [(True, statements.copy_out(table, found.filled)), (False, statements.copy_in(table))]
+    if any(lob.primary is Storage.POINTER for lob in table.lobs):
+        return [
+            (False, statements.create_staging(table)),
+            (True, statements.copy_archived_out(table, found.filled)),
+            (False, statements.copy_staging_in(table)),
+            (False, statements.insert_from_staging(table)),
+            (False, statements.drop_staging(table)),
+        ]
+    return [(True, statements.copy_back_out(table, found.filled)), (False, statements.copy_back_in(table))]
 
 
 def insert_script(connection: psycopg.Connection[Any], catalogue: BoundCatalogue, found: Keys) -> list[str]:

@@ -1,4 +1,4 @@
-"""The steps of a backup, in order: count → fetch → children → generate SQL → execute → delete → complete.
+"""The steps of a move, in order: count → fetch → children → generate SQL → execute → delete → complete.
 
 Each step is one function over a ``Move``; the ledger carries the state from one to the next, so that a step may be run
 again after any failure. Dagster ops and the command line call these and nothing deeper.
@@ -11,16 +11,16 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from archival_pipeline import errors
-from archival_pipeline.archival import digests, keys, recovery, script, selection, trees
+from archival_pipeline.archival import digests, eligibility, keys, recovery, script, selection, trees
 from archival_pipeline.archival.audit import AuditEntry, AuditStatus, AuditStep
-from archival_pipeline.archival.ledger import Batch, Ledger
+from archival_pipeline.archival.direction import is_archive
 from archival_pipeline.archival.options import MAX_WAVES
 from archival_pipeline.archival.statistics import Analyzer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from archival_pipeline.archival.ledger import Totals, TreeReport
+    from archival_pipeline.archival.ledger import Batch, Totals, TreeReport
     from archival_pipeline.archival.move import Move
     from archival_pipeline.archival.removal import Removed
     from archival_pipeline.archival.transfer import Copied
@@ -88,7 +88,7 @@ class WaveResult:
 def count(move: Move) -> int:
     """How many instances the filters pick now."""
     with move.step(AuditStep.COUNT) as started:
-        origin = move.control.origin_session()
+        origin = move.control.session(move.direction.origin)
         with origin.transaction():
             total = selection.count(origin, move.bound_filters)
         move.audit.write(_done(AuditStep.COUNT, started, total_count=total))
@@ -120,7 +120,7 @@ def fetch(move: Move) -> Plan:
 
 
 def _plan(move: Move) -> None:
-    origin = move.control.origin_session()
+    origin = move.control.session(move.direction.origin)
     with origin.transaction():
         selected = selection.find(origin, move.bound_filters)
         roots = trees.topmost(origin, selected)
@@ -148,7 +148,7 @@ def children(move: Move, wave: Wave) -> WaveResult:
     with move.step(AuditStep.CHILDREN) as started:
         result = WaveResult()
         batches = [batch for batch in move.ledger.batches(wave.number) if batch.state == "planned"]
-        for batch, found, stay in recovery.eligible(move, batches):
+        for batch, found, stay in eligibility.eligible(move, batches):
             move.ledger.set_members(batch, found)
             move.ledger.report(batch, stay)
             result.trees += len(found)
@@ -178,9 +178,9 @@ def generate_sql(move: Move, wave: Wave) -> list[str]:
         batches = [batch for batch in move.ledger.batches(wave.number) if batch.member_ids]
         if not batches:
             return []
-        with move.control.snapshot() as origin:
+        with move.control.snapshot(move.direction.origin) as origin:
             found = keys.resolve(origin, move.catalogue, [member for batch in batches for member in batch.member_ids])
-        statements = script.statements_of(move.catalogue, found)
+        statements = script.statements_of(move.catalogue, found, move.direction)
         move.audit.write(
             *(
                 _done(AuditStep.GENERATE_SQL, started, batch_number=b.batch, details={"statements": len(statements)})
@@ -191,18 +191,21 @@ def generate_sql(move: Move, wave: Wave) -> list[str]:
 
 
 def execute(move: Move, wave: Wave) -> WaveResult:
-    """Copy the batches of a wave to the backup and verify them there."""
+    """Copy the batches of a wave to the destination and verify them there."""
     with move.step(AuditStep.EXECUTE) as started:
         result = WaveResult()
         if move.options.dry_run:
             return _rehearse(move, wave, result)
-        analyzer = Analyzer(move.control.destination_session())
-        batches = [b for b in move.ledger.batches(wave.number) if b.state == "planned" and b.member_ids]
+        batches = [b for b in move.ledger.batches(wave.number) if b.state in ("planned", "copying") and b.member_ids]
+        if not move.direction.copies:
+            return _verify(move, batches, started)
+        analyzer = Analyzer(move.control.session("backup"))
         recovery.insert_shared(move, batches)
         for batch, copied in move.lanes.run(batches, lambda lane, b: recovery.copy(lane, move, b)):
             _count_copied(result, batch, copied)
-            analyzer.grew(copied.rows)
-            move.audit.write(_copied_row(move, batch, copied, started))
+            if move.direction.destination == "backup":
+                analyzer.grew(copied.rows)
+            move.audit.write(_copied_row(batch, copied, started))
         result.seconds = _since(started)
         move.signal.check()
         return result
@@ -216,7 +219,7 @@ def _count_copied(result: WaveResult, batch: Batch, copied: Copied) -> None:
     result.stayed += copied.quarantined
 
 
-def _copied_row(move: Move, batch: Batch, copied: Copied, started: datetime) -> AuditEntry:
+def _copied_row(batch: Batch, copied: Copied, started: datetime) -> AuditEntry:
     details = {"rows": copied.rows, "bytes": copied.size, "lostLargeObjects": copied.lost_objects}
     if copied.quarantined:
         details["quarantined"] = [asdict(report) for report in copied.quarantined]
@@ -234,9 +237,9 @@ def _rehearse(move: Move, wave: Wave, result: WaveResult) -> WaveResult:
     """Count what would be copied, in read-only sessions."""
     for batch in move.ledger.batches(wave.number):
         if batch.member_ids:
-            with move.control.snapshot() as origin:
+            with move.control.snapshot(move.direction.origin) as origin:
                 found = keys.resolve(origin, move.catalogue, batch.member_ids)
-                ours = digests.measure(origin, move.catalogue, found, archive=False)
+                ours = digests.measure(origin, move.catalogue, found, archive=is_archive(move.direction.origin))
             result.add_rows({name: digest.rows for name, digest in ours.filled().items()})
             result.trees += len(batch.trees())
             result.instances += len(batch.member_ids)
@@ -244,8 +247,19 @@ def _rehearse(move: Move, wave: Wave, result: WaveResult) -> WaveResult:
     return result
 
 
+def _verify(move: Move, batches: Sequence[Batch], started: datetime) -> WaveResult:
+    """For a bulk deletion: measure what is to go, and hold it against the other database if that was asked for."""
+    result = WaveResult()
+    for batch, measured in move.lanes.run(batches, lambda lane, b: recovery.verify(lane, move, b)):
+        _count_copied(result, batch, measured)
+        move.audit.write(_copied_row(batch, measured, started))
+    result.seconds = _since(started)
+    move.signal.check()
+    return result
+
+
 def delete(move: Move, wave: Wave) -> WaveResult:
-    """Delete from the primary what the backup gave back equal."""
+    """Delete from the origin what the destination gave back equal."""
     with move.step(AuditStep.DELETE) as started:
         result = WaveResult()
         if move.options.dry_run:
@@ -255,6 +269,8 @@ def delete(move: Move, wave: Wave) -> WaveResult:
             result.trees += len(batch.trees())
             result.instances += len(batch.member_ids)
             result.objects += removed.objects
+            result.add_rows(removed.rows)
+            result.stayed += removed.stayed
             move.audit.write(_deleted_row(move, batch, removed, started))
         result.seconds = _since(started)
         move.signal.check()
@@ -269,7 +285,13 @@ def _deleted_row(move: Move, batch: Batch, removed: Removed, started: datetime) 
         batch_number=batch.batch,
         process_instance_ids=batch.member_ids,
         processed_count=move.processed,
-        details={"rows": removed.rows, "largeObjectsUnlinked": removed.objects},
+        skipped_count=len(removed.stayed),
+        details={
+            "rows": removed.rows,
+            "largeObjectsUnlinked": removed.objects,
+            "changed": [asdict(report) for report in removed.stayed],
+        },
+        error=recovery.as_error([report for report in removed.stayed if report.outcome == "quarantined"]),
     )
 
 

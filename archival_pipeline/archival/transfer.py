@@ -2,26 +2,25 @@
 
 The life of a batch here: its keys are resolved and its rows measured in one snapshot of the origin; each table is
 streamed with COPY into one transaction of the destination; the destination is measured over the same keys; if every
-table is equal, the ledger says ``copied`` in that same transaction. Safe to run again: nothing outside the batch is
+table is equal, the batch is committed and the ledger says ``copied``. Safe to run again: nothing outside the batch is
 touched, and a batch that failed has left nothing.
 
 A tree that cannot be copied is quarantined with its reason, and the rest of its batch goes on without it. Not here:
-deleting (``removal.py``).
+deleting (``removal.py``), how rows get into a table (``writing.py``).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 
 from archival_pipeline import errors
-from archival_pipeline.archival import digests, keys
+from archival_pipeline.archival import digests, keys, writing
+from archival_pipeline.archival.direction import is_archive
 from archival_pipeline.archival.keys import array_literal
 from archival_pipeline.archival.ledger import TreeReport
-from archival_pipeline.catalogue import statements
-from archival_pipeline.database import copying
 from archival_pipeline.database.sqlfiles import load_sql
 
 if TYPE_CHECKING:
@@ -68,26 +67,25 @@ def copy_batch(lane: Lane, move: Move, batch: Batch) -> Copied:
 
     Raises:
         DatabaseError: a server refused for a reason that lies in no tree; nothing was written.
-        VerificationError: the destination does not give back what was sent; nothing was written.
+        LookupError: the origin no longer has the batch.
     """
     trees = batch.trees()
-    if not _present(lane, batch.member_ids):
+    if not _present(lane, move, batch.member_ids):
         try:
             return _commit(lane, move, batch, trees, already={})
         except TreeFaultError:
             pass
         except psycopg.Error as error:
-            if (error.sqlstate or "")[:2] not in _ROW_FAULTS:
+            if not _lies_in_rows(error):
                 raise
     return _copy_apart(lane, move, batch, trees)
 
 
-def _present(lane: Lane, members: Sequence[int]) -> bool:
+def _present(lane: Lane, move: Move, members: Sequence[int]) -> bool:
     """Whether the destination already has an instance of the batch."""
-    with lane.destination_session().transaction():
-        rows = lane.destination_session().execute(
-            load_sql("common/present_members"), {"process": array_literal(members)}
-        )
+    destination = lane.session(move.direction.destination)
+    with destination.transaction():
+        rows = destination.execute(load_sql("common/present_members"), {"process": array_literal(members)})
         return rows.fetchone() is not None
 
 
@@ -99,34 +97,31 @@ def _copy_apart(lane: Lane, move: Move, batch: Batch, trees: Trees) -> Copied:
     for root, members in trees.items():
         move.signal.check()
         verdict = _examine(lane, move, root, members)
-        if verdict is None:
-            good[root] = members
-        elif verdict == "already":
-            already[root] = members
-        else:
+        if isinstance(verdict, TreeReport):
             bad.append(verdict)
+        else:
+            (already if verdict else good)[root] = members
     move.ledger.report(batch, bad)
     if not good and not already:
         move.ledger.set_members(batch, {})
         return Copied(0, {}, 0, 0, tuple(bad))
-    copied = _commit(lane, move, batch, good, already)
-    return Copied(copied.trees, copied.rows, copied.size, copied.lost_objects, tuple(bad))
+    return replace(_commit(lane, move, batch, good, already), quarantined=tuple(bad))
 
 
-def _examine(lane: Lane, move: Move, root: int, members: Sequence[int]) -> TreeReport | str | None:
-    """Try one tree: None if it can be copied, ``already`` if its like stands there, else why it cannot."""
+def _examine(lane: Lane, move: Move, root: int, members: Sequence[int]) -> TreeReport | bool:
+    """Try one tree: whether its like stands at the destination already, or why it cannot be copied."""
+    destination = lane.session(move.direction.destination)
     try:
-        with lane.snapshot() as origin, lane.destination_session().transaction(force_rollback=True):
+        with lane.snapshot(move.direction.origin) as origin, destination.transaction(force_rollback=True):
             found, ours = _measure(origin, move, members)
-            _refuse_ambiguous(ours)
-            theirs = digests.measure(lane.destination_session(), move.catalogue, found, archive=True)
-            if theirs.rows == 0:
-                _stream(lane, origin, move, found, ours)
-                theirs = digests.measure(lane.destination_session(), move.catalogue, found, archive=True)
-                return None if theirs.digests == ours.digests else _not_the_same(root, ours, theirs)
-            return "already" if theirs.digests == ours.digests else _other_content(root, ours, theirs)
+            theirs = _read_back(destination, move, found)
+            if theirs.rows:
+                return True if theirs.digests == ours.digests else _other_content(root, ours, theirs)
+            writing.write_rows(origin, destination, move, found, ours)
+            theirs = _read_back(destination, move, found)
+            return False if theirs.digests == ours.digests else _not_the_same(root, ours, theirs)
     except psycopg.Error as error:
-        if (error.sqlstate or "")[:2] not in _ROW_FAULTS:
+        if not _lies_in_rows(error):
             raise
         return _refused(root, error)
     except TreeFaultError as error:
@@ -134,69 +129,92 @@ def _examine(lane: Lane, move: Move, root: int, members: Sequence[int]) -> TreeR
 
 
 def _commit(lane: Lane, move: Move, batch: Batch, trees: Trees, already: Trees) -> Copied:
-    """Copy trees in one transaction; ``already`` are verified with them but stand there before."""
-    destination = lane.destination_session()
-    with lane.snapshot() as origin:
-        found, ours = _measure(origin, move, _members(trees))
-        _refuse_ambiguous(ours)
+    """Copy trees in one transaction; ``already`` stand there before and are only measured with them."""
+    lock, ledger = move.books()
+    every = trees | already
+    destination = lane.session(move.direction.destination)
+    with lane.snapshot(move.direction.origin) as origin:
+        found, ours = _measure(origin, move, [member for members in trees.values() for member in members])
+        standing = [_measure(origin, move, members) for members in already.values()]
         with destination.transaction():
-            _stream(lane, origin, move, found, ours)
-            theirs = digests.measure(destination, move.catalogue, found, archive=True)
-            if theirs.digests != ours.digests:
-                raise TreeFaultError("; ".join(digests.differences(ours.digests, theirs.digests)), code="DIGEST_MISMATCH")
-            for members in already.values():
-                # Each was found equal a moment ago, and only the lock's holder writes here.
-                more = digests.measure(destination, move.catalogue, keys.resolve(destination, move.catalogue, members), archive=True)
-                ours = ours + more
-            lock, ledger = move.books()
-            lock.fence(destination)
-            ledger.copied(destination, batch, trees | already, ours.digests, ours.lost)
-    return Copied(
-        trees=len(trees) + len(already),
-        rows={name: digest.rows for name, digest in ours.filled().items()},
-        size=ours.size,
-        lost_objects=ours.lost,
-    )
+            writing.write_rows(origin, destination, move, found, ours)
+            theirs = _read_back(destination, move, found)
+            for their_keys, measured in standing:
+                ours, theirs = ours + measured, theirs + _read_back(destination, move, their_keys)
+            wrong = digests.differences(ours.digests, theirs.digests)
+            if wrong:
+                raise TreeFaultError(f"The destination gave back something else: {'; '.join(wrong)}.")
+            if move.direction.ledger_with_copy:
+                lock.fence(destination)
+                ledger.copied(batch, every, ours, destination)
+            else:
+                ledger.copying(batch, every, ours, current_transaction(destination))
+    if not move.direction.ledger_with_copy:
+        ledger.copied(batch, every, ours)
+    return Copied(len(every), {name: d.rows for name, d in ours.filled().items()}, ours.size, ours.lost)
+
+
+def verify_batch(lane: Lane, move: Move, batch: Batch) -> Copied:
+    """For a bulk deletion: record what is to be deleted; trees that the other database must hold and does not, stay."""
+    _, ledger = move.books()
+    kept: Trees = {}
+    stay: list[TreeReport] = []
+    total = digests.Measure({})
+    other = lane.session(move.direction.destination)
+    with lane.snapshot(move.direction.origin) as origin:
+        for root, members in batch.trees().items():
+            found, ours = _measure(origin, move, members)
+            if move.compares:
+                with other.transaction():
+                    theirs = _read_back(other, move, found)
+                wrong = digests.differences(ours.digests, theirs.digests)
+                if wrong:
+                    detail = f"the other database does not hold the same: {'; '.join(wrong)}"
+                    stay.append(TreeReport(root, "skipped", "not_backed_up", root, detail=detail))
+                    continue
+            kept[root] = members
+            total = total + ours
+    move.ledger.report(batch, stay)
+    if not kept:
+        ledger.set_members(batch, {})
+        return Copied(0, {}, 0, 0, tuple(stay))
+    ledger.copied(batch, kept, total)
+    return Copied(len(kept), {name: d.rows for name, d in total.filled().items()}, total.size, total.lost, tuple(stay))
+
+
+def current_transaction(session: psycopg.Connection[Any]) -> str:
+    """The id of the session's transaction, by which its fate can be asked for later."""
+    row = session.execute("SELECT pg_current_xact_id()::text").fetchone()
+    assert row is not None  # noqa: S101 - a SELECT without FROM returns one row
+    return str(row[0])
 
 
 def _measure(origin: psycopg.Connection[Any], move: Move, members: Sequence[int]) -> tuple[Keys, Measure]:
     found = keys.resolve(origin, move.catalogue, members)
-    return found, digests.measure(origin, move.catalogue, found, archive=False)
-
-
-def _stream(lane: Lane, origin: psycopg.Connection[Any], move: Move, found: Keys, ours: Measure) -> None:
-    """Send every table that has rows, parents first."""
-    destination = lane.destination_session()
-    for table in move.catalogue.tables:
-        if ours.digests.get(table.name, digests.EMPTY).rows:
-            move.signal.check()
-            copying.stream(
-                origin,
-                statements.copy_out(table, found.filled),
-                found.parameters,
-                destination,
-                statements.copy_in(table),
-            )
-
-
-def _members(trees: Trees) -> list[int]:
-    return [member for members in trees.values() for member in members]
-
-
-def _refuse_ambiguous(ours: Measure) -> None:
+    ours = digests.measure(origin, move.catalogue, found, archive=is_archive(move.direction.origin))
     if ours.ambiguous:
         raise TreeFaultError(
             f"{ours.ambiguous} value(s) of digits may be a text or the number of a large object.",
             resolve="Look at the values; then set BPM_CLOB_MODE to pointer or to text for this primary.",
             code="AMBIGUOUS_LARGE_OBJECT",
         )
+    return found, ours
+
+
+def _read_back(destination: psycopg.Connection[Any], move: Move, found: Keys) -> Measure:
+    return digests.measure(destination, move.catalogue, found, archive=is_archive(move.direction.destination))
+
+
+def _lies_in_rows(error: psycopg.Error) -> bool:
+    return (error.sqlstate or "")[:2] in _ROW_FAULTS
 
 
 def _refused(root: int, error: psycopg.Error) -> TreeReport:
     """The destination refused a row of the tree; name table and key, never another value."""
     said = errors.from_database(error, f"copying the tree of instance {root}")
-    key = f" Key: {error.diag.message_detail}" if error.sqlstate == "23505" and error.diag.message_detail else ""
-    reason = "unique_violation" if error.sqlstate == "23505" else "refused_by_destination"
+    unique = error.sqlstate == "23505"
+    key = f" {error.diag.message_detail}" if unique and error.diag.message_detail else ""
+    reason = "unique_violation" if unique else "refused_by_destination"
     return TreeReport(root, "quarantined", reason, root, said.code, f"{said.summary}{key} {said.resolve}")
 
 

@@ -45,6 +45,8 @@ def migrate_backup_tables(
 ) -> list[str]:
     """Bring the backup's tables up to the primary's in one transaction; safe to repeat.
 
+    Sessions that are not in autocommit have begun a transaction by reading their schemas: commit the backup's.
+
     Returns:
         The statements that were executed; empty when nothing was left to do.
 
@@ -91,7 +93,10 @@ def conflicts(catalogue: Catalogue, primary: LiveSchema, backup: LiveSchema) -> 
 
 
 def apply(connection: psycopg.Connection[Any], statements: Sequence[str]) -> None:
-    """Execute the statements in one transaction; a lock is waited for briefly, an index as long as it takes."""
+    """Execute the statements, all or none; a lock is waited for briefly, an index as long as it takes.
+
+    Committed at the end unless the session is in a transaction already: then the caller commits.
+    """
     if not statements:
         return
     with connection.transaction():

@@ -158,9 +158,7 @@ def _bind_key_set(key_set: KeySet, primary: LiveSchema) -> KeySet:
     return KeySet(key_set.name, arms, query, key_set.needs, key_set.sql_type, key_set.minimum)
 
 
-def _bind_table(
-    table: Table, primary: LiveSchema, clob_mode: ClobMode, types: Mapping[str, KeyType]
-) -> BoundTable:
+def _bind_table(table: Table, primary: LiveSchema, clob_mode: ClobMode, types: Mapping[str, KeyType]) -> BoundTable:
     columns = {column.name: column for column in primary.columns[table.name]}
     blobs: Mapping[str, Storage] = {
         name: Storage.POINTER if columns[name].sql_type == "oid" else Storage.INLINE

@@ -10,6 +10,8 @@ from archival_pipeline.catalogue.model import PROCESS, Address, Arm, Catalogue, 
 
 # Rows of a task that carry no instance id of their own are reached through the task's id.
 _NO_INSTANCE = "coalesce(t.processinstanceid, 0) <= 0"
+# Before 7.72 timermappinginfo has no such column; read as JSON, a missing column is NULL.
+_NO_INSTANCE_COLUMN = "to_jsonb(t) ->> 'processinstanceid' IS NULL"
 
 
 def _without_instance(table: str, key: str = "id") -> KeySet:
@@ -28,7 +30,7 @@ KEY_SETS = (
         "timer",
         arms=(
             Arm("timermappinginfo", "id", "processinstanceid", PROCESS, indexed=False),
-            Arm("timermappinginfo", "id", "kiesessionid", "session", condition="t.processinstanceid IS NULL"),
+            Arm("timermappinginfo", "id", "kiesessionid", "session", condition=_NO_INSTANCE_COLUMN),
         ),
         minimum=None,
     ),
@@ -38,7 +40,10 @@ KEY_SETS = (
     KeySet("task", arms=(Arm("task", "id", "processinstanceid", PROCESS),)),
     KeySet(
         "task_of_log",
-        arms=(Arm("task", "id", "processinstanceid", PROCESS), Arm("audittaskimpl", "taskid", "processinstanceid", PROCESS)),
+        arms=(
+            Arm("task", "id", "processinstanceid", PROCESS),
+            Arm("audittaskimpl", "taskid", "processinstanceid", PROCESS),
+        ),
     ),
     _without_instance("audittaskimpl"),
     _without_instance("bamtasksummary", "pk"),
@@ -152,7 +157,12 @@ TABLES = (
     _owned("notification_email_header", 5, ("notification_id", "notification")),
     _owned("planningtask", 2, ("taskid", "task"), optional=True),
     _owned(
-        "mappedvariable", 2, ("processinstanceid", PROCESS), ("taskid", "task"), ("workitemid", "work_item"), optional=True
+        "mappedvariable",
+        2,
+        ("processinstanceid", PROCESS),
+        ("taskid", "task"),
+        ("workitemid", "work_item"),
+        optional=True,
     ),
     Table("organizationalentity", Role.SHARED, addresses=(Address("id", "entity"),)),
     Table("taskdef", Role.LEFT, optional=True),

@@ -10,9 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
+from psycopg.rows import scalar_row
 
 from archival_pipeline.catalogue.binding import ClobMode
 from archival_pipeline.database.introspection import read_schema
+from archival_pipeline.database.sqlfiles import load_sql
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -109,6 +111,16 @@ def references_left(
         _union(references)
     )
     return {int(number) for (number,) in connection.execute(query, {"numbers": list(numbers)})}
+
+
+def engine_role(connection: psycopg.Connection[Any]) -> str | None:
+    """The role that new large objects must belong to, or None where the session's own role is the right one.
+
+    It is the role that owns most of the large objects there are, else the owner of the engine's root table.
+    """
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        role = cursor.execute(load_sql("primary/lob_engine_role")).fetchone()
+    return None if role is None else str(role)
 
 
 def owners_of_references(

@@ -26,13 +26,13 @@ from archival_pipeline.catalogue import (
     statements,
 )
 from archival_pipeline.catalogue.binding import ClobMode, bind
-from archival_pipeline.catalogue.preflight_rights import Operation, missing_rights
+from archival_pipeline.catalogue.preflight_rights import Operation, missing_lock_rights, missing_rights
 from archival_pipeline.catalogue.preflight_tables import Side, read_side
 from archival_pipeline.database.sqlfiles import load_sql
 from archival_pipeline.errors import PreflightError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
     from archival_pipeline.catalogue.model import Catalogue
 
@@ -86,14 +86,20 @@ def check(
         report.findings += schemas
         return report
     report.findings += preflight_tables.primary_findings(catalogue, primary.schema)
-    report.findings += _about_keys(primary_connection, catalogue, primary, clob_mode, report.findings)
-    report.findings += _about_backup(catalogue, primary, backup, backup_connection)
+    backup_indexes = indexes.read_indexes(backup_connection)
+    report.findings += _about_backup(catalogue, primary, backup, backup_indexes)
+    report.warnings += preflight_tables.further_unique_keys(catalogue, backup_indexes)
     for side in (primary, backup):
         report.findings += preflight_tables.side_findings(catalogue, side)
-        report.findings += missing_rights(catalogue, side.name, side.server.role, side.schema, operation)
+        role = side.server.role
+        report.findings += missing_rights(catalogue, side.name, role, side.schema, operation)
+        report.findings += missing_lock_rights(side.name, role, side.schema, side.lockable, operation)
         report.warnings += preflight_tables.trigger_warnings(catalogue, side)
     report.findings += preflight_tables.generated_findings(catalogue, primary.schema, operation)
     report.findings += _about_owners(primary_connection, catalogue, primary, clob_mode, operation)
+    if not report.findings:
+        # Most findings make this statement fail too; saying so twice helps nobody.
+        report.findings += _about_keys(primary_connection, catalogue, primary, clob_mode)
     report.warnings += preflight_tables.unknown_tables(catalogue, primary.schema)
     report.warnings += preflight_tables.missing_indexes(
         catalogue, primary.schema, indexes.read_indexes(primary_connection)
@@ -117,11 +123,8 @@ def _about_keys(
     catalogue: Catalogue,
     primary: Side,
     clob_mode: ClobMode,
-    so_far: Collection[str],
 ) -> Iterable[str]:
     """Let the server plan the statement that finds all keys: it names a column or a comparison that does not fit."""
-    if so_far:
-        return
     statement = statements.resolve_keys(bind(catalogue, primary.schema, clob_mode))
     try:
         with connection.transaction():
@@ -134,13 +137,11 @@ def _about_keys(
 
 
 def _about_backup(
-    catalogue: Catalogue, primary: Side, backup: Side, backup_connection: psycopg.Connection[Any]
+    catalogue: Catalogue, primary: Side, backup: Side, backup_indexes: Sequence[indexes.Index]
 ) -> list[str]:
     """What keeps the backup's tables from taking the primary's rows."""
     found = backup_tables.conflicts(catalogue, primary.schema, backup.schema)
-    plan = backup_tables.plan_backup_tables(
-        catalogue, primary.schema, backup.schema, indexes.read_indexes(backup_connection)
-    )
+    plan = backup_tables.plan_backup_tables(catalogue, primary.schema, backup.schema, backup_indexes)
     if plan:
         first = " ".join(plan[0].split())
         found.append(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from archival_pipeline.catalogue.model import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from archival_pipeline.catalogue.model import Catalogue
     from archival_pipeline.database.introspection import LiveSchema
@@ -82,6 +82,25 @@ _RIGHTS: dict[Operation, dict[tuple[SideName, Role], tuple[str, ...]]] = {
         ("backup", Role.SHARED): _READ,
     },
 }
+
+
+# Rows of these are locked at the origin before a tree is deleted, which PostgreSQL allows only to who may UPDATE them.
+_LOCKED = ("processinstancelog", "processinstanceinfo")
+_LOCKS: dict[Operation, SideName] = {Operation.BACKUP: "primary", Operation.DELETE_PRIMARY: "primary"}
+
+
+def missing_lock_rights(
+    side: SideName, role: str, schema: LiveSchema, lockable: Collection[str], operation: Operation
+) -> Iterator[str]:
+    """Yield a finding for each table whose rows the session's role cannot lock although the operation does."""
+    if _LOCKS.get(operation) != side:
+        return
+    for name in _LOCKED:
+        if name in schema.tables and name not in lockable:
+            yield (
+                f"role {role} lacks UPDATE on table {name} of the {side}, needed to lock its rows for {operation}; run "
+                f"GRANT UPDATE ON {name} TO {role}"
+            )
 
 
 def missing_rights(

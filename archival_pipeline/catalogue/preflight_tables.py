@@ -65,6 +65,7 @@ class Side:
     triggers: tuple[Trigger, ...]
     custom_columns: tuple[CustomColumn, ...]
     row_security: tuple[str, ...]
+    lockable: frozenset[str]
 
 
 def read_side(name: SideName, connection: psycopg.Connection[Any]) -> Side:
@@ -75,7 +76,16 @@ def read_side(name: SideName, connection: psycopg.Connection[Any]) -> Side:
         custom = cursor.execute(load_sql("common/preflight_custom_types")).fetchall()
     with connection.cursor(row_factory=scalar_row) as cursor:
         secured = cursor.execute(load_sql("common/preflight_row_security")).fetchall()
-    return Side(name, read_server(connection), read_schema(connection), tuple(triggers), tuple(custom), tuple(secured))
+        lockable = cursor.execute(load_sql("common/preflight_lockable")).fetchall()
+    return Side(
+        name=name,
+        server=read_server(connection),
+        schema=read_schema(connection),
+        triggers=tuple(triggers),
+        custom_columns=tuple(custom),
+        row_security=tuple(secured),
+        lockable=frozenset(lockable),
+    )
 
 
 def primary_findings(catalogue: Catalogue, schema: LiveSchema) -> Iterator[str]:
@@ -156,6 +166,16 @@ def missing_indexes(catalogue: Catalogue, primary: LiveSchema, indexes: Sequence
                     f"table {table.name} has {facts.pages} pages and no index on {column}, so it is read whole for "
                     f"every wave; consider CREATE INDEX CONCURRENTLY ON {table.name} ({column})"
                 )
+
+
+def further_unique_keys(catalogue: Catalogue, backup_indexes: Sequence[Index]) -> Iterator[str]:
+    """Yield a warning for each unique index of the backup besides the primary keys."""
+    for index in backup_indexes:
+        if index.is_unique and not index.is_primary and _moves(catalogue, index.table):
+            yield (
+                f"unique index {index.name} on table {index.table} of the backup refuses a business key that is used a "
+                f"second time after its first owner was archived; consider DROP INDEX {index.name} on the backup"
+            )
 
 
 def _moves(catalogue: Catalogue, name: str) -> bool:

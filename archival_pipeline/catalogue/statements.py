@@ -42,7 +42,8 @@ def resolve_keys(catalogue: BoundCatalogue) -> sql.Composed:
     """
     ctes = [
         sql.SQL(
-            "{name} AS MATERIALIZED (SELECT coalesce(array_agg(DISTINCT s.key), '{{}}'::{type} []) AS keys FROM ({body}) AS s)"
+            "{name} AS MATERIALIZED ("
+            "SELECT coalesce(array_agg(DISTINCT s.key), '{{}}'::{type} []) AS keys FROM ({body}) AS s)"
         ).format(name=_keys_cte(key_set.name), type=sql.SQL(key_set.sql_type), body=_key_body(key_set))
         for key_set in catalogue.key_sets
     ]
@@ -62,7 +63,7 @@ def _key_body(key_set: KeySet) -> sql.Composable:
             sql.SQL(load_sql(key_set.query)), _meaningful(key_set, sql.SQL("q.key"))
         )
     if not key_set.arms:
-        return sql.SQL("SELECT NULL::{} AS key WHERE false").format(sql.SQL(key_set.sql_type))  # type: ignore[arg-type]
+        return sql.SQL("SELECT NULL::{} AS key WHERE false").format(sql.SQL(key_set.sql_type))
     return sql.SQL(" UNION ALL ").join(_arm(arm, key_set) for arm in key_set.arms)
 
 
@@ -70,10 +71,12 @@ def _arm(arm: Arm, key_set: KeySet) -> sql.Composed:
     selected = sql.SQL("t.{}").format(sql.Identifier(arm.select))
     condition = _meaningful(key_set, selected)
     if arm.condition:
-        condition = sql.SQL("{} AND {}").format(condition, sql.SQL(arm.condition))  # type: ignore[arg-type]
+        condition = sql.SQL("{} AND {}").format(condition, sql.SQL(arm.condition))
     keys = sql.SQL("(SELECT k.keys FROM {} AS k)::bigint []").format(_keys_cte(arm.through))
     if arm.indexed:
-        return sql.SQL("SELECT {selected} AS key FROM {table} AS t WHERE t.{column} = ANY({keys}) AND {condition}").format(
+        return sql.SQL(
+            "SELECT {selected} AS key FROM {table} AS t WHERE t.{column} = ANY({keys}) AND {condition}"
+        ).format(
             selected=selected,
             table=sql.Identifier(arm.table),
             column=sql.Identifier(arm.column),
@@ -81,7 +84,8 @@ def _arm(arm: Arm, key_set: KeySet) -> sql.Composed:
             condition=condition,
         )
     return sql.SQL(
-        "SELECT {selected} AS key FROM {table} AS t INNER JOIN unnest({keys}) AS p (id) ON t.{column} = p.id WHERE {condition}"
+        "SELECT {selected} AS key FROM {table} AS t"
+        " INNER JOIN unnest({keys}) AS p (id) ON t.{column} = p.id WHERE {condition}"
     ).format(
         selected=selected,
         table=sql.Identifier(arm.table),
@@ -127,11 +131,34 @@ def digest(table: BoundTable, filled: Collection[str], *, archive: bool) -> sql.
     return _digest_over(table, source, archive=archive)
 
 
+def row_hashes(table: BoundTable, filled: Collection[str], *, archive: bool) -> sql.Composed | None:
+    """The hash of each owned row and its primary key as text, empty where the table has none."""
+    condition = owned_rows(table, filled)
+    if condition is None:
+        return None
+    key = (
+        sql.SQL("ROW({})::text").format(
+            sql.SQL(", ").join(sql.SQL("t.{}").format(sql.Identifier(k)) for k in table.primary_key)
+        )
+        if table.primary_key
+        else sql.SQL("''")
+    )
+    return sql.SQL(
+        "SELECT sha256(record_send(ROW({image}))), {key} FROM {table} AS t {joins} WHERE {condition}"
+    ).format(
+        image=sql.SQL(", ").join(_image(table, archive=archive)),
+        key=key,
+        table=sql.Identifier(table.name),
+        joins=_object_joins(table, archive=archive),
+        condition=condition,
+    )
+
+
 def delete(table: BoundTable, filled: Collection[str], *, archive: bool) -> sql.Composed | None:
     """Delete the owned rows of one table and return the digest of what was really deleted.
 
-    Returns a statement of one row: as ``digest``, then the numbers of the large objects that the rows pointed to: an
-    array for each row with one element for each pointer column, NULL where it points nowhere.
+    Returns a statement of one row: as ``digest``, then an array of the numbers of the existing large objects that the
+    rows pointed to, or NULL where there is none.
     """
     condition = owned_rows(table, filled)
     if condition is None:
@@ -149,7 +176,9 @@ def _digest_over(table: BoundTable, source: sql.Composable, *, archive: bool, ob
     ambiguous = [
         sql.SQL(f"(o{i}.oid IS NOT NULL)::integer") for i, b in enumerate(table.lobs) if b.ambiguous and not archive
     ]
-    inner = sql.SQL("SELECT record_send(ROW({image})) AS image, {lost} AS lost, {ambiguous} AS ambiguous{numbers}").format(
+    inner = sql.SQL(
+        "SELECT record_send(ROW({image})) AS image, {lost} AS lost, {ambiguous} AS ambiguous{numbers}"
+    ).format(
         image=sql.SQL(", ").join(_image(table, archive=archive)),
         lost=_sum_of(lost),
         ambiguous=_sum_of(ambiguous),
@@ -172,9 +201,9 @@ def _all_numbers(pointers: Sequence[int], *, objects: bool) -> sql.Composable:
 
 def _lane(start: int) -> sql.Composed:
     """Sum of eight bytes of the hashes, read as a signed number."""
-    return sql.SQL(
-        "coalesce(sum(('x' || encode(substring(s.hash FROM {} FOR 8), 'hex'))::bit(64)::bigint), 0)"
-    ).format(sql.Literal(start))
+    return sql.SQL("coalesce(sum(('x' || encode(substring(s.hash FROM {} FOR 8), 'hex'))::bit(64)::bigint), 0)").format(
+        sql.Literal(start)
+    )
 
 
 def _sum_of(terms: Sequence[sql.Composable]) -> sql.Composable:
@@ -200,7 +229,9 @@ def _content(index: int, lob: LobColumn, *, archive: bool) -> sql.Composable:
         return column
     read = sql.SQL(f"lo_get(o{index}.oid)")
     if lob.binary:
-        return sql.SQL("CASE WHEN {there} THEN {read} END").format(there=sql.SQL(f"o{index}.oid IS NOT NULL"), read=read)
+        return sql.SQL("CASE WHEN {there} THEN {read} END").format(
+            there=sql.SQL(f"o{index}.oid IS NOT NULL"), read=read
+        )
     # A character object without digits is no pointer, whatever the rest of the column holds: it is its own content.
     return sql.SQL(
         "CASE WHEN {there} THEN convert_from({read}, 'UTF8') WHEN {column} !~ '^[0-9]{{1,10}}$' THEN {column} END"
@@ -211,12 +242,12 @@ def _lost(index: int, lob: LobColumn, *, archive: bool) -> sql.Composable:
     """The number of a large object whose content was gone before we came, else NULL."""
     column = sql.SQL("t.{}").format(sql.Identifier(lob.name))
     storage = storage_of(lob, archive=archive)
+    if lob.primary is Storage.INLINE:
+        return sql.SQL("NULL::bigint")
     if storage is Storage.ARCHIVED:
         return sql.SQL("CASE WHEN {column} IS NULL THEN t.{number} END").format(
             column=column, number=sql.Identifier(lob.number_column)
         )
-    if storage is Storage.INLINE:
-        return sql.SQL("NULL::bigint")
     return sql.SQL("CASE WHEN {gone} THEN {number} END").format(
         gone=sql.SQL(f"o{index}.oid IS NULL"), number=_number(lob)
     )
@@ -282,9 +313,7 @@ def copy_out(table: BoundTable, filled: Collection[str]) -> sql.Composed:
 
 def copy_in(table: BoundTable) -> sql.Composed:
     """Write rows of ``copy_out`` into the backup's table."""
-    return sql.SQL("COPY {table} ({columns}) FROM STDIN (FORMAT binary)").format(
-        table=sql.Identifier(table.name), columns=sql.SQL(", ").join(map(sql.Identifier, archived_columns(table)))
-    )
+    return _copy_in(sql.Identifier(table.name), archived_columns(table))
 
 
 def archived_columns(table: BoundTable) -> tuple[str, ...]:
@@ -303,6 +332,100 @@ def _archived_row(table: BoundTable) -> list[sql.Composable]:
         )
     row += [_number(lob) if lob.primary is Storage.POINTER else sql.SQL("NULL::bigint") for lob in table.lobs]
     return row
+
+
+def copy_archived_out(table: BoundTable, filled: Collection[str]) -> sql.Composed:
+    """Stream the owned rows of a backup's table with the numbers their large objects had."""
+    return _copy_from_backup(table, filled, archived_columns(table))
+
+
+def copy_back_out(table: BoundTable, filled: Collection[str]) -> sql.Composed:
+    """Stream the owned rows of a backup's table as a primary without large objects stores them."""
+    return _copy_from_backup(table, filled, table.columns)
+
+
+def copy_back_in(table: BoundTable) -> sql.Composed:
+    """Write rows of ``copy_back_out`` into the primary's table."""
+    return _copy_in(sql.Identifier(table.name), table.columns)
+
+
+def _copy_from_backup(table: BoundTable, filled: Collection[str], columns: Sequence[str]) -> sql.Composed:
+    condition = owned_rows(table, filled)
+    if condition is None:
+        message = f"no key set of {table.name} holds a key"
+        raise ValueError(message)
+    return sql.SQL("COPY (SELECT {columns} FROM {table} AS t WHERE {condition}) TO STDOUT (FORMAT binary)").format(
+        columns=sql.SQL(", ").join(sql.SQL("t.{}").format(sql.Identifier(name)) for name in columns),
+        table=sql.Identifier(table.name),
+        condition=condition,
+    )
+
+
+def _copy_in(target: sql.Identifier, columns: Sequence[str]) -> sql.Composed:
+    return sql.SQL("COPY {table} ({columns}) FROM STDIN (FORMAT binary)").format(
+        table=target, columns=sql.SQL(", ").join(map(sql.Identifier, columns))
+    )
+
+
+def _staging(table: BoundTable) -> sql.Identifier:
+    return sql.Identifier("pg_temp", f"staging_{table.name}")
+
+
+def create_staging(table: BoundTable) -> sql.Composed:
+    """A temporary table that takes the backup's rows of a table whose large objects are to be made anew."""
+    contents = [
+        sql.SQL("NULL::{} AS {}").format(sql.SQL("bytea" if lob.binary else "text"), sql.Identifier(lob.name))
+        for lob in table.lobs
+    ]
+    numbers = [sql.SQL("NULL::bigint AS {}").format(sql.Identifier(lob.number_column)) for lob in table.lobs]
+    ordinary = [sql.SQL("t.{}").format(sql.Identifier(c)) for c in table.columns if table.lob(c) is None]
+    return sql.SQL(
+        "CREATE TEMPORARY TABLE {name} ON COMMIT DROP AS SELECT {columns} FROM {table} AS t WITH NO DATA"
+    ).format(
+        name=sql.Identifier(f"staging_{table.name}"),
+        columns=sql.SQL(", ").join([*ordinary, *contents, *numbers]),
+        table=sql.Identifier(table.name),
+    )
+
+
+def copy_staging_in(table: BoundTable) -> sql.Composed:
+    """Write rows of ``copy_archived_out`` into the staging table."""
+    return _copy_in(_staging(table), archived_columns(table))
+
+
+def insert_from_staging(table: BoundTable) -> sql.Composed:
+    """Insert the staged rows, making a large object of every content; a lost object keeps its number."""
+    values: list[sql.Composable] = []
+    for column in table.columns:
+        lob = table.lob(column)
+        values.append(sql.SQL("t.{}").format(sql.Identifier(column)) if lob is None else _restored(lob))
+    return sql.SQL("INSERT INTO {table} ({columns}) SELECT {values} FROM {staging} AS t").format(
+        table=sql.Identifier(table.name),
+        columns=sql.SQL(", ").join(map(sql.Identifier, table.columns)),
+        values=sql.SQL(", ").join(values),
+        staging=_staging(table),
+    )
+
+
+def _restored(lob: LobColumn) -> sql.Composable:
+    column, number = (
+        sql.SQL("t.{}").format(sql.Identifier(lob.name)),
+        sql.SQL("t.{}").format(sql.Identifier(lob.number_column)),
+    )
+    if lob.primary is not Storage.POINTER:
+        return column
+    if lob.binary:
+        return sql.SQL("CASE WHEN {c} IS NOT NULL THEN lo_from_bytea(0, {c}) ELSE {n}::oid END").format(
+            c=column, n=number
+        )
+    return sql.SQL(
+        "CASE WHEN {c} IS NOT NULL THEN lo_from_bytea(0, convert_to({c}, 'UTF8'))::text ELSE {n}::text END"
+    ).format(c=column, n=number)
+
+
+def drop_staging(table: BoundTable) -> sql.Composed:
+    """Drop the staging table, so that the next batch of the same session finds its name free."""
+    return sql.SQL("DROP TABLE {}").format(_staging(table))
 
 
 def select_shared(table: BoundTable, filled: Collection[str]) -> sql.Composed | None:

@@ -44,16 +44,13 @@ class OperationLock:
             BusyError: another session holds it; carries the audit id of the operation in progress.
         """
         # The session waits for its owner for as long as the operation lasts: no limit on its idle time is right.
-        connection = connect(backup, purpose=f"operation {audit_id}", limits=Limits(idle_in_transaction=0), autocommit=True)
+        limits = Limits(idle_in_transaction=0)
+        connection = connect(backup, purpose=f"operation {audit_id}", limits=limits, autocommit=True)
         try:
-            row = connection.execute(load_sql("backup/lock_try")).fetchone()
-            assert row is not None  # noqa: S101 - a SELECT without FROM returns one row
-            if not row[0]:
-                raise BusyError(_holder(connection))
+            return cls(connection, _take(connection))
         except BaseException:
             connection.close()
             raise
-        return cls(connection, int(row[1]))
 
     def fence(self, session: psycopg.Connection[Any]) -> None:
         """Refuse to go on if the lock is no longer ours, as seen by a session of the backup database.
@@ -71,6 +68,16 @@ class OperationLock:
     def release(self) -> None:
         """Close the session; the server then frees the lock."""
         self.connection.close()
+
+
+def _take(connection: psycopg.Connection[Any]) -> int:
+    """Try the lock; return the server's process id of the session that has it now."""
+    row = connection.execute(load_sql("backup/lock_try")).fetchone()
+    assert row is not None  # noqa: S101 - a SELECT without FROM returns one row
+    taken, backend = row
+    if not taken:
+        raise BusyError(_holder(connection))
+    return int(backend)
 
 
 def operation_in_progress(connection: psycopg.Connection[Any]) -> str | None:

@@ -110,7 +110,9 @@ def apply_files(*names: str) -> None:
     context = op.get_context()
     for name in names:
         if context.as_sql:
-            context.impl.static_output(load_sql(name))
+            text = load_sql(name).rstrip()
+            # A file with a single statement may do without its end; a script cannot.
+            context.impl.static_output(text if text.endswith(";") else f"{text};")
         else:
             # Straight to the driver and without parameters: colons and percent signs of the file stay what they are.
             op.get_bind().exec_driver_sql(load_sql(name), execution_options={"no_parameters": True})

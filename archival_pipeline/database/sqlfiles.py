@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import LiteralString, cast
+from typing import LiteralString
 
 _PACKAGED = Path(__file__).resolve().parents[1] / "_sql"
 _CHECKOUT = Path(__file__).resolve().parents[2] / "sql"
@@ -25,4 +25,5 @@ def load_sql(name: str) -> LiteralString:
     """
     root = _PACKAGED if _PACKAGED.is_dir() else _CHECKOUT
     # The files are part of the package, like the source: as literal as any string in it.
-    return cast("LiteralString", (root / f"{name}.sql").read_text(encoding="utf-8"))
+    text: LiteralString = (root / f"{name}.sql").read_text(encoding="utf-8")
+    return text

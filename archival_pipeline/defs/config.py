@@ -1,7 +1,8 @@
 """Turns the models of filters and options into run configuration, so that the launchpad is a described form.
 
 One source: field names, defaults and descriptions are those of the models. Validation beyond types happens where the
-models are parsed, with the models' own messages. Not here: the models (``archival/filters.py``, ``archival/options.py``).
+models are parsed, with the models' own messages. Not here: the models (``archival/filters.py``,
+``archival/options.py``).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 # Ids beyond 2**53 do not survive a JavaScript number: so the form takes numbers and strings,
 # and the model reads both.
 _IDS = Array(AnyValue)
-_VARIABLE = Shape(
+_VARIABLE = Shape(  # type: ignore[no-untyped-call]
     {
         "name": Field(String, description="Name of the process variable."),
         "value": Field(String, description="Its current value, as the engine's log has it."),
@@ -36,7 +37,8 @@ _TYPES: dict[str, Any] = {
 
 def shape_of(model: type[BaseModel]) -> Shape:
     """The configuration schema of a model: every field optional with the model's default and description."""
-    return Shape({str(info.alias or name): _field(str(info.alias or name), info) for name, info in model.model_fields.items()})
+    aliases = {str(info.alias or name): info for name, info in model.model_fields.items()}
+    return Shape({alias: _field(alias, info) for alias, info in aliases.items()})  # type: ignore[no-untyped-call]
 
 
 def _field(name: str, info: FieldInfo) -> Field:

@@ -1,15 +1,24 @@
-"""The graph of a move: count → fetch → children → generate SQL → execute → delete → complete, waves as dynamic outputs."""
+"""The graph of a move, with waves as dynamic outputs.
+
+count → fetch → children → generate SQL → execute → delete → complete
+"""
 
 from __future__ import annotations
 
-from dagster import graph
+from dagster import GraphDefinition, graph
 
+from archival_pipeline.archival.direction import OperationName
 from archival_pipeline.defs import ops
 
 
-@graph
-def process_move() -> None:
-    """Move the selected trees, wave by wave."""
-    waves = ops.fetch(ops.count())
-    moved = waves.map(lambda wave: ops.delete(ops.execute(ops.generate_sql(ops.children(wave)))))
-    ops.complete(moved.collect())
+def move_graph(name: str, operation: OperationName) -> GraphDefinition:
+    """The one graph, under a name of its own for each operation; only the first op differs."""
+    count = ops.count_op(operation)
+
+    @graph(name=name)
+    def move() -> None:
+        waves = ops.fetch(count())
+        moved = waves.map(lambda wave: ops.delete(ops.execute(ops.generate_sql(ops.children(wave)))))
+        ops.complete(moved.collect())
+
+    return move

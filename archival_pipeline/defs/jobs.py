@@ -2,25 +2,53 @@
 
 from __future__ import annotations
 
-from dagster import in_process_executor
+from typing import TYPE_CHECKING
+
+from dagster import JobDefinition, in_process_executor
 
 from archival_pipeline.archival.filters import Filters
 from archival_pipeline.archival.options import Options
 from archival_pipeline.defs.config import flat
-from archival_pipeline.defs.graphs import process_move
+from archival_pipeline.defs.graphs import move_graph
+
+if TYPE_CHECKING:
+    from archival_pipeline.archival.direction import OperationName
 
 # dagster.yaml lets one run with this tag go at a time, whatever its value. The advisory lock is the real guard.
 EXCLUSIVE = {"archival/exclusive": "move"}
+_RERUN = "**Safe to run again**: the ledger knows what is done, and open batches of a dead run are finished first."
 
-process_backup = process_move.to_job(
-    name="process_backup",
-    description=(
-        "Move finished process trees from the primary to the backup database, whole and verified.\n\n"
-        "**Locks** the instances of one batch at a time, for the length of its deletion; nothing else of the engine. "
-        "**Safe to run again**: the ledger knows what is done, and open batches of a dead run are finished first. "
-        "Set `dryRun` to see what would move."
-    ),
-    config=flat("count", filters=Filters, options=Options),
-    executor_def=in_process_executor,
-    tags=EXCLUSIVE,
+
+def _job(name: str, operation: OperationName, description: str) -> JobDefinition:
+    return move_graph(name, operation).to_job(
+        name=name,
+        description=f"{description} {_RERUN} Set `dryRun` to see what would happen.",
+        config=flat("count", filters=Filters, options=Options),
+        executor_def=in_process_executor,
+        tags=EXCLUSIVE,
+    )
+
+
+process_backup = _job(
+    "process_backup",
+    "backup",
+    "Move finished process trees from the primary to the backup database, whole and verified.\n\n"
+    "**Locks** the instances of one batch at a time, for the length of its deletion; nothing else of the engine.",
+)
+
+process_restore = _job(
+    "process_restore",
+    "restore",
+    "Move archived process trees from the backup database back to the primary, whole and verified. "
+    "The filters apply to the backup.\n\n"
+    "**Locks** nothing that the engine uses; adds rows and large objects under their old ids.",
+)
+
+process_delete_bulk = _job(
+    "process_delete_bulk",
+    "delete",
+    "Delete process instances with all their recursive children from the primary or, with `database`, the backup.\n\n"
+    "Nothing is copied: with `onlyIfBackedUp` only what the other database holds with equal digests is deleted. "
+    "Instances that are not over are refused unless `force` is set. "
+    "**Locks** the instances of one batch at a time, for the length of its deletion.",
 )

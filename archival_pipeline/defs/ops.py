@@ -15,6 +15,7 @@ from dagster import (
     Failure,
     Field,
     MetadataValue,
+    OpDefinition,
     OpExecutionContext,
     Out,
     TableColumn,
@@ -24,6 +25,7 @@ from dagster import (
 )
 
 from archival_pipeline.archival import steps
+from archival_pipeline.archival.direction import OperationName
 from archival_pipeline.archival.filters import Filters
 from archival_pipeline.archival.ledger import TreeReport
 from archival_pipeline.archival.options import Options
@@ -50,18 +52,24 @@ def reported() -> Iterator[None]:
         ) from error
 
 
-@op(
-    config_schema={"filters": Field(shape_of(Filters)), "options": Field(shape_of(Options))},
-    tags={_PRIORITY: "0"},
-)
-def count(context: OpExecutionContext, mover: Mover) -> int:
-    """Take the lock, check both databases, and count the instances that the filters pick."""
-    config = context.op_config
-    with reported():
-        move = mover.open(given_only(config["filters"]), given_only(config["options"]))
-        selected = steps.count(move)
-    context.add_output_metadata({"selected instances": selected, "audit id": move.audit_id})
-    return selected
+def count_op(operation: OperationName) -> OpDefinition:
+    """The first op of a move: it alone knows which operation the run is."""
+
+    @op(
+        name="count",
+        config_schema={"filters": Field(shape_of(Filters)), "options": Field(shape_of(Options))},
+        tags={_PRIORITY: "0"},
+    )
+    def count(context: OpExecutionContext, mover: Mover) -> int:
+        """Take the lock, check both databases, and count the instances that the filters pick."""
+        config = context.op_config
+        with reported():
+            move = mover.open(operation, given_only(config["filters"]), given_only(config["options"]))
+            selected = steps.count(move)
+        context.add_output_metadata({"selected instances": selected, "audit id": move.audit_id})
+        return selected
+
+    return count
 
 
 @op(out=DynamicOut(Wave), tags={_PRIORITY: "1"})
@@ -154,7 +162,9 @@ def complete(context: OpExecutionContext, mover: Mover, trees: list[int]) -> dic
         stayed = mover.move.ledger.reports(limit=_SHOWN_TREES)
     numbers = asdict(totals)
     context.log.info("moved_trees=%d of_waves=%d rows=%d", sum(trees), len(trees), totals.rows_moved)
-    context.add_output_metadata({name.replace("_", " "): value for name, value in numbers.items()} | {"stayed": _reports(stayed)})
+    context.add_output_metadata(
+        {name.replace("_", " "): value for name, value in numbers.items()} | {"stayed": _reports(stayed)}
+    )
     return numbers
 
 

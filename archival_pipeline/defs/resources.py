@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dagster import ConfigurableResource
 from pydantic import PrivateAttr
 
+from archival_pipeline.archival.direction import direction_of
 from archival_pipeline.archival.filters import parse_filters
 from archival_pipeline.archival.move import Move, open_move, reopen_move
 from archival_pipeline.archival.options import parse_options
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from dagster import InitResourceContext
+
+    from archival_pipeline.archival.direction import OperationName
 
 
 class Mover(ConfigurableResource):  # type: ignore[type-arg]
@@ -36,10 +39,11 @@ class Mover(ConfigurableResource):  # type: ignore[type-arg]
             if self._move is not None:
                 self._move.close()
 
-    def open(self, filters: Mapping[str, Any], options: Mapping[str, Any]) -> Move:
+    def open(self, operation: OperationName, filters: Mapping[str, Any], options: Mapping[str, Any]) -> Move:
         """Open the run's move with the run's configuration."""
-        parsed = parse_filters(filters), parse_options(options)
-        self._move = open_move(load_settings(), self._audit_id, *parsed)
+        chosen = parse_options(options)
+        direction = direction_of(operation, chosen.database)
+        self._move = open_move(load_settings(), self._audit_id, parse_filters(filters), chosen, direction)
         return self._move
 
     @property

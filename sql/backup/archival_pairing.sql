@@ -1,6 +1,6 @@
 -- The one primary that this backup schema serves. The key admits a single row.
 CREATE TABLE IF NOT EXISTS archival_pairing (
-    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    only_row boolean PRIMARY KEY DEFAULT TRUE CHECK (only_row),
     system_identifier text NOT NULL,
     database_oid bigint NOT NULL,
     database_name text NOT NULL,

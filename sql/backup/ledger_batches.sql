@@ -12,8 +12,9 @@ SELECT
     b.row_count,
     b.lost_objects,
     b.pending_objects,
-    b.origin_transaction,
-    b.destination_transaction
+    b.pending_discards,
+    b.primary_transaction,
+    b.backup_transaction
 FROM archival_batch AS b
 WHERE b.audit_id = %(audit_id)s AND (%(wave)s::integer IS NULL OR b.wave = %(wave)s)
 ORDER BY b.batch

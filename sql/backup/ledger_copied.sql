@@ -1,4 +1,4 @@
--- The batch is in the destination, read back and equal. Runs in the transaction that holds the rows.
+-- The batch is in the destination, read back and equal. In a backup this runs in the transaction that holds the rows.
 UPDATE archival_batch
 SET
     state = 'copied',
@@ -7,7 +7,7 @@ SET
     digests = %(digests)s::jsonb,
     row_count = %(row_count)s,
     lost_objects = %(lost_objects)s,
-    destination_transaction = pg_current_xact_id()::text,
+    backup_transaction = pg_current_xact_id()::text,
     copied_at = now()
-WHERE batch_id = %(batch_id)s AND state = 'planned'
+WHERE batch_id = %(batch_id)s AND state IN ('planned', 'copying')
 RETURNING batch_id

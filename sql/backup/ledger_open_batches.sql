@@ -1,4 +1,4 @@
--- Batches of any operation that are in both databases, or may be: the work that a dead run has left.
+-- Batches of any operation that are in both databases, or may be: the work that dead runs have left.
 SELECT
     b.batch_id,
     b.audit_id,
@@ -12,9 +12,9 @@ SELECT
     b.row_count,
     b.lost_objects,
     b.pending_objects,
-    b.origin_transaction,
-    b.destination_transaction
+    b.pending_discards,
+    b.primary_transaction,
+    b.backup_transaction
 FROM archival_batch AS b
-INNER JOIN archival_operation AS o ON b.audit_id = o.audit_id
-WHERE b.state IN ('copied', 'deleting') AND o.operation = %(operation)s
+WHERE b.state IN ('copying', 'copied', 'deleting')
 ORDER BY b.batch_id

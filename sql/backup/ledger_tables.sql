@@ -17,9 +17,9 @@ CREATE TABLE IF NOT EXISTS archival_batch (
     audit_id text NOT NULL REFERENCES archival_operation (audit_id),
     wave integer NOT NULL,
     batch integer NOT NULL,
-    -- planned -> copied -> deleting -> deleted, or one of: empty, failed, abandoned, discarded
+    -- planned -> copying -> copied -> deleting -> deleted, or one of: empty, failed, abandoned
     state text NOT NULL DEFAULT 'planned' CHECK (
-        state IN ('planned', 'copied', 'deleting', 'deleted', 'empty', 'failed', 'abandoned', 'discarded')
+        state IN ('planned', 'copying', 'copied', 'deleting', 'deleted', 'empty', 'failed', 'abandoned')
     ),
     root_ids bigint [] NOT NULL,
     -- member_ids[i] belongs to the tree of member_roots[i]
@@ -28,9 +28,12 @@ CREATE TABLE IF NOT EXISTS archival_batch (
     digests jsonb,
     row_count bigint NOT NULL DEFAULT 0,
     lost_objects bigint NOT NULL DEFAULT 0,
+    -- large objects still to be unlinked, and roots whose copy is still to be taken back, after primary_transaction
     pending_objects bigint [] NOT NULL DEFAULT '{}',
-    origin_transaction text,
-    destination_transaction text,
+    pending_discards bigint [] NOT NULL DEFAULT '{}',
+    -- the primary's transaction that the state waits for, and the backup's that wrote the rows
+    primary_transaction text,
+    backup_transaction text,
     error_code text,
     error_summary text,
     planned_at timestamptz NOT NULL DEFAULT now(),
@@ -39,7 +42,7 @@ CREATE TABLE IF NOT EXISTS archival_batch (
     UNIQUE (audit_id, batch)
 );
 
-CREATE INDEX IF NOT EXISTS archival_batch_open ON archival_batch (state) WHERE state IN ('planned', 'copied', 'deleting');
+CREATE INDEX IF NOT EXISTS archival_batch_open ON archival_batch (state) WHERE state IN ('copying', 'copied', 'deleting');
 
 CREATE TABLE IF NOT EXISTS archival_tree (
     audit_id text NOT NULL REFERENCES archival_operation (audit_id),

@@ -2,10 +2,10 @@
 SELECT
     count(*) AS batches,
     count(*) FILTER (WHERE b.state = 'planned') AS planned,
-    count(*) FILTER (WHERE b.state IN ('copied', 'deleting')) AS open,
+    count(*) FILTER (WHERE b.state IN ('copying', 'copied', 'deleting')) AS open,
     count(*) FILTER (WHERE b.state = 'deleted') AS deleted,
     count(*) FILTER (WHERE b.state = 'empty') AS empty,
-    count(*) FILTER (WHERE b.state IN ('failed', 'abandoned', 'discarded')) AS failed,
+    count(*) FILTER (WHERE b.state IN ('failed', 'abandoned')) AS failed,
     coalesce(sum(b.row_count) FILTER (WHERE b.state = 'deleted'), 0)::bigint AS rows_moved,
     coalesce(sum(cardinality(b.member_ids)) FILTER (WHERE b.state = 'deleted'), 0)::bigint AS instances_moved,
     coalesce(sum(b.lost_objects) FILTER (WHERE b.state = 'deleted'), 0)::bigint AS lost_objects,

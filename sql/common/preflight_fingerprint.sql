@@ -1,7 +1,6 @@
 -- Fingerprint of the given tables of the session's schema: names, types and order of their columns, and what refers to
 -- them with which action on delete. Cheap enough to be asked for every batch.
-SELECT
-    encode(sha256(convert_to(coalesce(string_agg(f.line, E'\n' ORDER BY f.line COLLATE "C"), ''), 'UTF8')), 'hex')
+SELECT encode(sha256(convert_to(coalesce(string_agg(f.line, E'\n' ORDER BY f.line), ''), 'UTF8')), 'hex')
 FROM (
     SELECT
         concat_ws(

@@ -2,7 +2,7 @@
 SELECT
     c.relname::text AS "table",
     x.relname::text AS name,
-    coalesce(a.attname::text, '') AS leading,
+    coalesce(a.attname::text, '') AS "leading",
     i.indisunique AS is_unique,
     i.indisprimary AS is_primary,
     pg_get_expr(i.indpred, i.indrelid) AS predicate

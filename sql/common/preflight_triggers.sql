@@ -1,4 +1,4 @@
--- Enabled triggers of the session's schema: the events they fire on, and whether they are the engine's large-object guard.
+-- Enabled triggers of the session's schema: their events, and whether they are the engine's guard of large objects.
 SELECT
     c.relname::text AS "table",
     t.tgname::text AS name,

@@ -117,6 +117,21 @@ obstacle (root_id, reason, id) AS (
             FROM member AS m
             WHERE m.root_id = log.root_id AND m.id = other.processinstanceid
         )
+    UNION ALL
+    -- Instances that a case started carry its id in front of their key; here only those that run matter.
+    SELECT
+        log.root_id,
+        'case_outside',
+        other.processinstanceid
+    FROM log
+    INNER JOIN processinstancelog AS other ON starts_with(other.correlationkey, log.case_id || ':')
+    WHERE
+        other.status IN (0, 1, 4)
+        AND NOT EXISTS (
+            SELECT
+            FROM member AS m
+            WHERE m.root_id = log.root_id AND m.id = other.processinstanceid
+        )
 )
 
 SELECT

@@ -1,0 +1,1 @@
+"""The catalogue against live schemas of the engine and of the backup."""

@@ -1,80 +1,87 @@
-"""A primary in one of the engine's shapes and a backup whose tables are made from it."""
+"""A primary in one of the engine's shapes and a backup whose tables are made from it.
+
+The databases are shared by all tests of this folder: a test changes them in its two sessions, whose transactions are
+rolled back at its end, and so never sees what another one did.
+"""
 
 from __future__ import annotations
 
-import itertools
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from psycopg import sql
-from pydantic import SecretStr
 
 from archival_pipeline.catalogue.backup_tables import migrate_backup_tables
 from archival_pipeline.catalogue.jbpm import JBPM
 from archival_pipeline.database.connections import connect
 from archival_pipeline.local import jbpm_schema
 from archival_pipeline.local.jbpm_schema import Variant
-from archival_pipeline.settings import DatabaseSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import psycopg
 
-    from archival_pipeline_tests.conftest import DatabaseFactory
+    from archival_pipeline.settings import DatabaseSettings
+    from archival_pipeline_tests.support.databases import TestDatabases
 
     Session = psycopg.Connection[tuple[Any, ...]]
-
-_role_numbers = itertools.count(1)
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Settings of the two databases; sessions on them are the superuser's."""
+    """Two open sessions, of the superuser unless a test changes that."""
 
-    primary: DatabaseSettings
-    backup: DatabaseSettings
-
-    @contextmanager
-    def sessions(self) -> Iterator[tuple[Session, Session]]:
-        """A fresh session on each side."""
-        with connect(self.primary, purpose="test") as primary, connect(self.backup, purpose="test") as backup:
-            yield primary, backup
+    primary: Session
+    backup: Session
 
     def run(self, side: str, *statements: str) -> None:
-        """Execute statements on one side and commit."""
-        with connect(getattr(self, side), purpose="test") as session:
-            for statement in statements:
-                session.execute(statement)
+        """Execute statements in the transaction of one side."""
+        session: Session = getattr(self, side)
+        for statement in statements:
+            session.execute(statement)
 
 
-def build_engine(variant: Variant) -> Callable[[DatabaseSettings], None]:
-    """A builder of an empty engine schema, the optional table included."""
+@pytest.fixture(scope="session")
+def pair_settings(
+    primary_databases: TestDatabases, backup_databases: TestDatabases
+) -> Iterator[Callable[[Variant], tuple[DatabaseSettings, DatabaseSettings]]]:
+    """A factory of the shared databases by shape."""
+    made: dict[Variant, tuple[DatabaseSettings, DatabaseSettings]] = {}
 
-    def build(settings: DatabaseSettings) -> None:
-        with connect(settings, purpose="test") as session:
-            jbpm_schema.create(session, variant)
-            jbpm_schema.create_optional(session)
+    def make(variant: Variant) -> tuple[DatabaseSettings, DatabaseSettings]:
+        if variant not in made:
+            made[variant] = primary_databases.fresh(), backup_databases.fresh()
+            with (
+                connect(made[variant][0], purpose="test") as primary,
+                connect(made[variant][1], purpose="test") as backup,
+            ):
+                jbpm_schema.create(primary, variant)
+                jbpm_schema.create_optional(primary)
+                migrate_backup_tables(primary, backup, JBPM)
+        return made[variant]
 
-    return build
+    yield make
+    for primary, backup in made.values():
+        primary_databases.drop(primary)
+        backup_databases.drop(backup)
 
 
 @pytest.fixture
-def pair_of(database_from_template: DatabaseFactory) -> Callable[[Variant], Pair]:
-    """A factory of pairs by shape."""
+def pair_of(
+    pair_settings: Callable[[Variant], tuple[DatabaseSettings, DatabaseSettings]],
+) -> Iterator[Callable[[Variant], Pair]]:
+    """A factory of pairs by shape; all that happens in their sessions is rolled back."""
+    with ExitStack() as stack:
 
-    def make(variant: Variant) -> Pair:
-        primary = database_from_template(f"engine {variant}", build_engine(variant))
+        def make(variant: Variant) -> Pair:
+            sessions = [connect(settings, purpose="test") for settings in pair_settings(variant)]
+            for session in sessions:
+                stack.callback(session.close)  # closing without a commit rolls back
+            return Pair(*sessions)
 
-        def build_backup(settings: DatabaseSettings) -> None:
-            with connect(primary, purpose="test") as origin, connect(settings, purpose="test") as target:
-                migrate_backup_tables(origin, target, JBPM)
-
-        return Pair(primary, database_from_template(f"copies {variant}", build_backup, "backup"))
-
-    return make
+        yield make
 
 
 @pytest.fixture
@@ -84,23 +91,6 @@ def pair(pair_of: Callable[[Variant], Pair]) -> Pair:
 
 
 @pytest.fixture
-def engine(database_from_template: DatabaseFactory) -> Iterator[Session]:
-    """A session on an empty primary of the shape with the most large objects."""
-    settings = database_from_template(f"engine {Variant.STANDARD_OID}", build_engine(Variant.STANDARD_OID))
-    with connect(settings, purpose="test") as session:
-        yield session
-
-
-@contextmanager
-def limited_role(settings: DatabaseSettings, *grants: str) -> Iterator[DatabaseSettings]:
-    """A login role of the database's cluster with the given grants; ``{role}`` stands for its name."""
-    name = f"limited_{next(_role_numbers)}"
-    with connect(settings, purpose="test", autocommit=True) as admin:
-        admin.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'limited'").format(sql.Identifier(name)))
-        try:
-            for grant in grants:
-                admin.execute(sql.SQL(grant).format(role=sql.Identifier(name)))
-            yield settings.model_copy(update={"username": name, "password": SecretStr("limited")})
-        finally:
-            admin.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(name)))
-            admin.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
+def engine(pair: Pair) -> Session:
+    """A session on an empty primary of that shape."""
+    return pair.primary

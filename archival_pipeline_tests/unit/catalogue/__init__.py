@@ -1,0 +1,1 @@
+"""The catalogue and everything decided from it without a server."""

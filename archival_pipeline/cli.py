@@ -1,0 +1,54 @@
+"""The command line: the operations of the archive for shells, scripts and schedulers.
+
+The commands are in ``commands/``; here is what they have in common for a caller: name, help, exit codes.
+"""
+
+from __future__ import annotations
+
+import click
+
+from archival_pipeline.commands import asking, audits, moving, output, upkeep
+
+_EPILOG = """\
+\b
+On a terminal the answer is text. Otherwise, or with --json, standard output is one JSON
+document with the field names of the REST interface, and an error is one JSON object on
+standard error: {"errorCode", "errorSummary", "errorResolve"}.
+
+\b
+Exit codes:
+    0   done
+    1   failed, or `check` found something
+    2   wrong usage, filters, options or settings; nothing was changed
+    3   another operation is at work
+    4   done, but some trees were quarantined: see the answer or the audit
+  130   stopped by SIGINT; finished batches stay finished
+  143   stopped by SIGTERM; finished batches stay finished
+
+The databases are named by environment variables, which docs/configuration.md lists.
+"""
+
+
+@click.group(name="archival-pipeline", epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="archival-pipeline")
+def cli() -> None:
+    """Move finished process trees between an engine's database and its backup."""
+
+
+for command in (
+    upkeep.migrate,
+    upkeep.check,
+    upkeep.pair,
+    asking.count,
+    asking.find,
+    asking.children,
+    asking.generate_sql,
+    moving.backup,
+    audits.audits,
+):
+    cli.add_command(command)
+
+
+def main() -> int:
+    """Run the command that the arguments name, and return its exit code."""
+    return output.run(cli)

@@ -1,0 +1,162 @@
+"""The command that moves: backup. Asks first, shows progress, stops cleanly when a signal says so."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import uuid
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+from pydantic.alias_generators import to_camel
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+
+from archival_pipeline.archival import service
+from archival_pipeline.archival.audit import AuditStep
+from archival_pipeline.archival.filters import require_scope
+from archival_pipeline.commands.output import ExitCode, JsonCommand, answer, complain, form_of_call, table
+from archival_pipeline.commands.selecting import takes_filters, takes_options
+from archival_pipeline.errors import CancelledError
+from archival_pipeline.settings import load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+
+    from archival_pipeline.archival.filters import Filters
+    from archival_pipeline.archival.options import Options
+    from archival_pipeline.archival.service import Outcome, Progress
+    from archival_pipeline.settings import Settings
+
+_SHOWN_TREES = 20
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asked the command to stop. psycopg cancels the statement in flight for this base class alone.
+
+    Attributes:
+        number: of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        super().__init__(signal.Signals(number).name)
+
+
+@click.command(cls=JsonCommand)
+@takes_filters
+@takes_options
+@click.option("--yes", "agreed", is_flag=True, help="Do not ask.")
+def backup(filters: Filters, options: Options, *, agreed: bool) -> int:
+    """Move finished process trees from the primary to the backup, whole and verified.
+
+    Safe to run again after any failure: the ledger knows what is done. Trees that may not leave are reported with the
+    reason and left whole.
+    """
+    require_scope(filters, options.allow_all)
+    settings = load_settings()
+    if not (agreed or options.dry_run):
+        _ask(settings, filters)
+    form = form_of_call()
+    form.audit_id = str(uuid.uuid4())
+    try:
+        with _stoppable(), _progress(shown=not form.json) as progress:
+            outcome = service.backup(settings, form.audit_id, filters, options, progress)
+    except Stopped as stop:
+        complain(CancelledError.code, f"The backup was stopped by {stop}.", _GO_ON)
+        return 128 + stop.number
+    except CancelledError as error:
+        complain(error.code, error.summary, error.resolve)
+        return ExitCode.INTERRUPTED
+    answer(_document(outcome, options), lambda console: _show(console, outcome, options))
+    return ExitCode.QUARANTINED if outcome.totals.trees_quarantined else ExitCode.OK
+
+
+_GO_ON = "Finished batches stay finished; run the same command again to go on."
+
+
+def _ask(settings: Settings, filters: Filters) -> None:
+    """Let a person agree.
+
+    Raises:
+        UsageError: nobody is there to ask.
+        ClickException: the person did not agree.
+    """
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        message = "This moves rows, and nobody can be asked here: say --yes, or --dry-run to see what would move."
+        raise click.UsageError(message)
+    selected = service.count(settings, filters)
+    question = (
+        f"{selected} instance(s) are selected in {settings.primary.database} on {settings.primary.host}. Move them "
+        f"with their descendants to {settings.backup.database} on {settings.backup.host}?"
+    )
+    if not click.confirm(question, err=True):
+        raise click.exceptions.Exit(ExitCode.FAILED)
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Turn the first SIGINT or SIGTERM into :class:`Stopped`; later ones find the work being ended already."""
+    numbers = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not signal.SIG_IGN]
+
+    def stop(number: int, _: FrameType | None) -> None:
+        for each in numbers:
+            signal.signal(each, signal.SIG_IGN)
+        raise Stopped(number)
+
+    before = {number: signal.signal(number, stop) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _progress(*, shown: bool) -> Iterator[Callable[[Progress], None]]:
+    """A bar on standard error that counts batches."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True, disable=not shown) as bar:
+        task = bar.add_task("count", total=None)
+
+        def tell(progress: Progress) -> None:
+            bar.update(task, description=str(progress.step), total=progress.plan.batches if progress.plan else None)
+            if progress.step is AuditStep.DELETE and progress.wave is not None:
+                bar.advance(task, progress.wave.batches)
+
+        yield tell
+
+
+def _document(outcome: Outcome, options: Options) -> dict[str, Any]:
+    return {
+        "message": "Dry run completed; nothing was moved" if options.dry_run else "Backup completed successfully",
+        "auditId": outcome.audit_id,
+        "dryRun": options.dry_run,
+        **_camel(asdict(outcome.totals)),
+        "rowsPerTable": outcome.work.rows,
+        "stayed": [_camel(asdict(report)) for report in outcome.stayed],
+    } | ({"treesToMove": outcome.work.trees, "rowsToMove": outcome.work.row_count} if options.dry_run else {})
+
+
+def _camel(values: dict[str, Any]) -> dict[str, Any]:
+    return {to_camel(name): value for name, value in values.items()}
+
+
+def _show(console: Console, outcome: Outcome, options: Options) -> None:
+    totals = outcome.totals
+    console.print(table("Rows per table", ("table", "rows"), sorted(outcome.work.rows.items())))
+    if outcome.stayed:
+        rows = [[report.root_id, report.outcome, report.reason, report.detail] for report in outcome.stayed]
+        title = f"{len(rows)} tree(s) stay" + (f"; the first {_SHOWN_TREES}" if len(rows) > _SHOWN_TREES else "")
+        console.print(table(title, ("root", "outcome", "reason", "detail"), rows[:_SHOWN_TREES]))
+    moved = f"would move {outcome.work.trees}" if options.dry_run else f"moved {totals.trees_moved}"
+    console.print(
+        f"Trees: {moved}, left {totals.trees_skipped}, quarantined {totals.trees_quarantined}. "
+        f"Rows: {outcome.work.row_count}. Audit: {outcome.audit_id}",
+        markup=False,
+        soft_wrap=True,
+    )

@@ -1,0 +1,15 @@
+"""The benchmark: ours against the raw pipe and the INSERT script, on the same data, in one run.
+
+::
+
+    __main__    the command line, the order of the lines, the exit code
+    scene       two servers, templates of the data, a fresh pair of databases for each line
+    raw         the yardstick: whole tables through binary COPY, then one DELETE per table
+    inserts     the INSERT script, batch by batch
+    jobs        our jobs under Dagster, each in a process of its own
+    execute     that process: runs one job, says what it took
+    results     measurements, medians, ratios
+    report      the table and the JSON
+
+Nothing here asserts on time. What it does insist on is that no row is lost: see ``scene.Pair.problems``.
+"""

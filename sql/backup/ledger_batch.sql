@@ -1,0 +1,19 @@
+-- One batch.
+SELECT
+    b.batch_id,
+    b.audit_id,
+    b.wave,
+    b.batch,
+    b.state,
+    b.root_ids,
+    b.member_ids,
+    b.member_roots,
+    b.digests,
+    b.row_count,
+    b.lost_objects,
+    b.pending_objects,
+    b.pending_discards,
+    b.primary_transaction,
+    b.backup_transaction
+FROM archival_batch AS b
+WHERE b.batch_id = %(batch_id)s
