@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from dagster import Definitions
 
-from archival_pipeline.defs import jobs
+from archival_pipeline.defs import jobs, schedules
 from archival_pipeline.defs.resources import Mover
+from archival_pipeline.settings import load_nightly
 
 defs = Definitions(
-    jobs=[jobs.process_backup, jobs.process_restore, jobs.process_delete_bulk],
+    jobs=[
+        jobs.process_backup,
+        jobs.process_backup_by_day,
+        jobs.process_restore,
+        jobs.process_delete_bulk,
+    ],
+    schedules=[schedules.nightly_backup_schedule(load_nightly())],
     resources={"mover": Mover()},
 )

@@ -1,18 +1,18 @@
 """Environment to typed, validated settings. Read on demand, never at import.
 
-The names are those of the seeds and of ``design.md``. What each one means to an operator is in
-``docs/configuration.md``. Not here: run configuration of a job, which arrives with the run.
+What each variable means to an operator is in ``docs/configuration.md``. Not here: run configuration of a job, which arrives with the run.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from datetime import date, time
 from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from archival_pipeline.errors import ConfigurationError
@@ -22,6 +22,15 @@ INVALID_DB_CONFIG = "INVALID_DB_CONFIG"
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Name = Annotated[str, Field(min_length=1, max_length=63)]
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        message = "not a time zone of the IANA database, such as Europe/Kyiv"
+        raise ValueError(message) from error
+    return name
 
 
 class _Environment(BaseSettings):
@@ -104,12 +113,36 @@ class EngineSettings(_Environment):
     @field_validator("time_zone")
     @classmethod
     def _known(cls, name: str) -> str:
-        try:
-            ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError) as error:
-            message = "not a time zone of the IANA database, such as Europe/Kyiv"
-            raise ValueError(message) from error
-        return name
+        return _known_zone(name)
+
+
+class NightlySettings(_Environment):
+    """The nightly backup: off unless it is switched on."""
+
+    enabled: bool = Field(default=False, validation_alias=AliasChoices("NIGHTLY_BACKUP_ENABLED"))
+    opens: time = Field(time(20, 0), validation_alias=AliasChoices("NIGHTLY_BACKUP_WINDOW_START"))
+    closes: time = Field(time(22, 0), validation_alias=AliasChoices("NIGHTLY_BACKUP_WINDOW_END"))
+    time_zone: str = Field("UTC", validation_alias=AliasChoices("NIGHTLY_BACKUP_TIME_ZONE"))
+    before_no_of_days: Annotated[int, Field(ge=0, le=36_500)] = Field(
+        90, validation_alias=AliasChoices("NIGHTLY_BACKUP_BEFORE_NO_OF_DAYS")
+    )
+    process_name: str | None = Field(None, validation_alias=AliasChoices("NIGHTLY_BACKUP_PROCESS_NAME"))
+    pause_ms: Annotated[int, Field(ge=0, le=600_000)] = Field(
+        0, validation_alias=AliasChoices("NIGHTLY_BACKUP_PAUSE_MS")
+    )
+    partitions_start: date = Field(date(2020, 1, 1), validation_alias=AliasChoices("BACKUP_PARTITIONS_START"))
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        return _known_zone(name)
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> NightlySettings:
+        if self.opens == self.closes:
+            message = "NIGHTLY_BACKUP_WINDOW_START and NIGHTLY_BACKUP_WINDOW_END are the same: no window"
+            raise ValueError(message)
+        return self
 
 
 class DagsterSettings(_Environment):
@@ -134,6 +167,7 @@ class Settings:
         backup: the archive database.
         engine: time zone and CLOB mode of the engine.
         dagster: the storage of Dagster.
+        nightly: the nightly backup.
     """
 
     def __init__(
@@ -142,11 +176,13 @@ class Settings:
         backup: DatabaseSettings,
         engine: EngineSettings,
         dagster: DagsterSettings,
+        nightly: NightlySettings | None = None,
     ) -> None:
         self.primary = primary
         self.backup = backup
         self.engine = engine
         self.dagster = dagster
+        self.nightly = nightly or NightlySettings()
 
 
 _PARTS: dict[str, type[_Environment]] = {
@@ -154,6 +190,7 @@ _PARTS: dict[str, type[_Environment]] = {
     "backup": BackupSettings,
     "engine": EngineSettings,
     "dagster": DagsterSettings,
+    "nightly": NightlySettings,
 }
 
 
@@ -167,9 +204,31 @@ def load_settings() -> Settings:
         ConfigurationError: one message that names every missing or wrong variable; code ``INVALID_DB_CONFIG``
             when primary and backup are the same host, port and database.
     """
+    settings = Settings(**_read(_PARTS))
+    if settings.primary.address == settings.backup.address:
+        host, port, database = settings.primary.address
+        raise ConfigurationError(
+            f"Primary and backup point to the same physical database ({host}:{port}/{database}).",
+            resolve="Point BPM_BACKUP_DB_HOST, BPM_BACKUP_DB_PORT or BPM_BACKUP_DB_NAME at another database.",
+            code=INVALID_DB_CONFIG,
+        )
+    return settings
+
+
+def load_nightly() -> NightlySettings:
+    """Read the nightly backup's settings alone: what a schedule needs to be defined.
+
+    Raises:
+        ConfigurationError: one message that names every wrong variable.
+    """
+    nightly: NightlySettings = _read({"nightly": NightlySettings})["nightly"]
+    return nightly
+
+
+def _read(wanted: Mapping[str, type[_Environment]]) -> dict[str, Any]:
     problems: list[str] = []
     parts: dict[str, Any] = {}
-    for name, part in _PARTS.items():
+    for name, part in wanted.items():
         try:
             parts[name] = part()
         except ValidationError as error:
@@ -179,15 +238,7 @@ def load_settings() -> Settings:
             f"{len(problems)} setting(s) cannot be used: " + "; ".join(problems) + ".",
             resolve="Set each variable as docs/configuration.md says, then start again.",
         )
-    settings = Settings(**parts)
-    if settings.primary.address == settings.backup.address:
-        host, port, database = settings.primary.address
-        raise ConfigurationError(
-            f"Primary and backup point to the same physical database ({host}:{port}/{database}).",
-            resolve="Point BPM_BACKUP_DB_HOST, BPM_BACKUP_DB_PORT or BPM_BACKUP_DB_NAME at another database.",
-            code=INVALID_DB_CONFIG,
-        )
-    return settings
+    return parts
 
 
 _SECRET_MARKS = ("PASSWORD", "SECRET", "CA_CERT", "URL", "TOKEN")

@@ -10,8 +10,8 @@ import threading
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, TypeVar
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from psycopg import IsolationLevel
 
@@ -19,7 +19,7 @@ from archival_pipeline.database.connections import Limits, connect
 from archival_pipeline.errors import CancelledError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import psycopg
 
@@ -126,6 +126,19 @@ class Lane:
         self._sessions.clear()
 
 
+class _Shared(Generic[Item]):
+    """An iterator that several threads take from."""
+
+    def __init__(self, items: Iterator[Item]) -> None:
+        self._items = items
+        self._lock = threading.Lock()
+
+    def take(self) -> Item | None:
+        """The next item, or None after the last."""
+        with self._lock:
+            return next(self._items, None)
+
+
 class Lanes:
     """A fixed number of lanes and the threads that use them.
 
@@ -141,19 +154,17 @@ class Lanes:
     def __len__(self) -> int:
         return len(self._lanes)
 
-    def run(self, items: Sequence[Item], work: Callable[[Lane, Item], Result]) -> Iterator[tuple[Item, Result]]:
+    def run(self, items: Iterable[Item], work: Callable[[Lane, Item], Result]) -> Iterator[tuple[Item, Result]]:
         """Work on every item, and yield each with its result as it is done.
 
         A failure stops the other lanes after the item they are at, and is raised when they have; so is an interrupt
         of the main thread, after the statements in flight were cancelled on their servers.
 
         Args:
-            items: what to work on; lanes take them in order.
+            items: what to work on; lanes take one after the other, and may wait for the next.
             work: called in the lane's thread. Should end by itself soon after the signal is set.
         """
-        waiting: SimpleQueue[Item] = SimpleQueue()
-        for item in items:
-            waiting.put(item)
+        waiting = _Shared(iter(items))
         done: SimpleQueue[tuple[Item, Result]] = SimpleQueue()
         with ThreadPoolExecutor(max_workers=len(self._lanes), thread_name_prefix="lane") as pool:
             futures = [pool.submit(self._drain, lane, waiting, done, work) for lane in self._lanes]
@@ -168,14 +179,13 @@ class Lanes:
     def _drain(
         self,
         lane: Lane,
-        waiting: SimpleQueue[Item],
+        waiting: _Shared[Item],
         done: SimpleQueue[tuple[Item, Result]],
         work: Callable[[Lane, Item], Result],
     ) -> None:
         while not self.signal.is_set:
-            try:
-                item = waiting.get_nowait()
-            except Empty:
+            item = waiting.take()
+            if item is None:
                 return
             done.put((item, work(lane, item)))
 

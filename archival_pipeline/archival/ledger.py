@@ -103,6 +103,21 @@ class Totals:
     trees_moved: int
 
 
+@dataclass(frozen=True, slots=True)
+class Control:
+    """What an operator asked of a running operation.
+
+    Attributes:
+        paused: take no further batch until resumed.
+        pause_ms: milliseconds to rest after a batch; None leaves the option as it was launched.
+        stop_requested: end after the batches at hand.
+    """
+
+    paused: bool
+    pause_ms: int | None
+    stop_requested: bool
+
+
 class Ledger:
     """Reads and writes the ledger through the session that holds the operation lock.
 
@@ -244,6 +259,22 @@ class Ledger:
                 load_sql("backup/ledger_trees"), {"audit_id": self.audit_id, "limit": limit}
             ).fetchall()
         return [TreeReport(**{k: v for k, v in row.items() if k != "batch"}) for row in rows]
+
+    def moved_roots(self, audit_id: str) -> list[int]:
+        """Roots of the trees that an operation moved."""
+        rows = self._connection.execute(load_sql("backup/ledger_moved_roots"), {"audit_id": audit_id})
+        return [row[0] for row in rows]
+
+    def control(self) -> Control:
+        """What an operator asks of this operation now."""
+        with self._connection.cursor(row_factory=class_row(Control)) as cursor:
+            row = cursor.execute(load_sql("backup/ledger_control"), {"audit_id": self.audit_id}).fetchone()
+        return row or Control(paused=False, pause_ms=None, stop_requested=False)
+
+    def abandon(self, code: str, summary: str) -> int:
+        """Give up the batches that did not get their turn; return how many trees they have."""
+        parameters = {"audit_id": self.audit_id, "error_code": code, "error_summary": summary}
+        return sum(row[0] for row in self._connection.execute(load_sql("backup/ledger_abandon"), parameters))
 
     def totals(self) -> Totals:
         """Sums over the operation."""

@@ -20,6 +20,7 @@ from archival_pipeline.archival.direction import BACKUP, Direction, Side, direct
 from archival_pipeline.archival.lanes import Lane, Lanes, StopSignal
 from archival_pipeline.archival.ledger import Ledger
 from archival_pipeline.archival.options import Options, parse_options
+from archival_pipeline.archival.pace import Pace
 from archival_pipeline.archival.rehearsal import RehearsalLedger, SilentAudit
 from archival_pipeline.catalogue import lob_modes, pairing, preflight
 from archival_pipeline.catalogue.binding import BoundCatalogue, bind
@@ -57,6 +58,7 @@ class Move:
         control: the main thread's sessions.
         lanes: the workers' sessions.
         signal: stops the work.
+        pace: how fast, and until when.
         engine_role: the role that large objects are made for, if it is not the session's own.
         shared_objects: large objects that more than one row points to.
         object_cap: how many large objects one transaction may unlink.
@@ -77,6 +79,7 @@ class Move:
     control: Lane
     lanes: Lanes
     signal: StopSignal
+    pace: Pace
     engine_role: str | None = None
     shared_objects: frozenset[int] = frozenset()
     object_cap: int = 1_000
@@ -86,7 +89,8 @@ class Move:
     @property
     def date_limit(self) -> str | None:
         """The time before which every member of a tree must have ended, on the engine's clock."""
-        limits = [self.bound_filters[name] for name in ("endedBefore", "endedTo") if name in self.bound_filters]
+        names = ("endedBefore",) if self.options.roots_only else ("endedBefore", "endedTo")
+        limits = [self.bound_filters[name] for name in names if name in self.bound_filters]
         return min(limits) if limits else None
 
     @property
@@ -159,6 +163,12 @@ class Move:
         )
         self.ledger.close_operation(str(status))
 
+    def give_up_rest(self) -> int:
+        """Where the work ended early on purpose, leave the other batches to the next run; return their trees."""
+        if self.pace.ended_because is None:
+            return 0
+        return self.ledger.abandon("WINDOW_CLOSED", f"Not begun: {self.pace.ended_because}.")
+
     def close(self) -> None:
         """Close every session; the lock goes with its own."""
         self.lanes.close()
@@ -196,7 +206,7 @@ def open_move(
         PreflightError: the databases do not fit; everything that is wrong is listed.
         DatabaseError: a server refused.
     """
-    filtering.require_scope(filters, options.allow_all)
+    filtering.require_scope(filters, options.allow_all or options.audit_id is not None)
     if options.dry_run:
         return _open(
             _Opening(settings, audit_id, filters, options, direction, None), RehearsalLedger(audit_id), SilentAudit()
@@ -294,7 +304,7 @@ def _checked(opening: _Opening, ledger: Ledger | RehearsalLedger, audit: AuditLo
     now = selection.server_now(control.session(opening.direction.origin))
     bound = filtering.resolve(opening.filters, now=now, time_zone=engine.time_zone)
     row = ledger.open_operation(
-        opening.direction.operation, opening.filters.as_json(), options.model_dump(by_alias=True), bound
+        opening.direction.operation, opening.filters.as_json(), options.model_dump(mode="json", by_alias=True), bound
     )
     signal = StopSignal()
     return Move(
@@ -311,6 +321,7 @@ def _checked(opening: _Opening, ledger: Ledger | RehearsalLedger, audit: AuditLo
         control=control,
         lanes=Lanes([opening.lane() for _ in range(options.lanes)], signal),
         signal=signal,
+        pace=Pace(signal, ledger.control, options.pause_between_batches_ms, options.stop_at, options.lanes),
         engine_role=lob_modes.engine_role(primary),
         shared_objects=lob_modes.shared_objects(primary, catalogue, JBPM),
         # Each unlink holds one entry of the lock table until the commit; leave half of it to the engine.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from archival_pipeline.archival.filter_errors import request_error
@@ -53,6 +53,19 @@ class Options(BaseModel):
     )
     max_batches: int | None = Field(
         None, ge=1, description="Stop after this many batches; the rest stays for the next run."
+    )
+    roots_only: bool = Field(
+        default=False,
+        description="Pick only instances whose parent is not there. Descendants come with them, and endedTo then "
+        "limits the root alone: each tree belongs to the day on which its root ended.",
+    )
+    audit_id: str | None = Field(
+        None, min_length=1, description="Restore only: the instances that the operation with this audit id moved."
+    )
+    stop_at: AwareDatetime | None = Field(
+        None,
+        strict=False,
+        description="Begin no batch that cannot end before this moment (ISO 8601 with offset); finished work stays.",
     )
     database: Literal["primary", "backup"] = Field(
         "primary", description="Bulk deletion only: the database to delete from."

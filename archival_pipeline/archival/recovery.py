@@ -65,7 +65,7 @@ def delete(lane: Lane, move: Move, batch: Batch) -> Removed:
         return delete_batch(lane, move, now) if now.state == "copied" else Removed()
 
     removed = _again(move, settle_and_delete, f"deleting batch {batch.batch}")
-    move.signal.rest(move.options.pause_between_batches_ms / 1_000)
+    move.pace.rest()
     return removed
 
 

@@ -6,7 +6,8 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from archival_pipeline.archival.ledger import Batch, Totals, TreeReport
+from archival_pipeline.archival.ledger import Batch, Control, Totals, TreeReport
+from archival_pipeline.errors import RequestError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -48,6 +49,14 @@ class RehearsalLedger:
         """The operation's row."""
         return self._operation
 
+    def control(self) -> Control:
+        """Nobody can ask anything of a dry run."""
+        return Control(paused=False, pause_ms=None, stop_requested=False)
+
+    def abandon(self, code: str, summary: str) -> int:  # noqa: ARG002 - the ledger's signature
+        """A dry run leaves every batch planned."""
+        return 0
+
     def close_operation(self, status: str) -> None:
         """End the operation."""
         self._operation["status"] = status
@@ -85,6 +94,19 @@ class RehearsalLedger:
     def reports(self, limit: int | None = None) -> list[TreeReport]:
         """Trees that would stay, by root id."""
         return [self._reports[root] for root in sorted(self._reports)][:limit]
+
+    def moved_roots(self, audit_id: str) -> list[int]:
+        """None can be known: a dry run does not read another operation's ledger.
+
+        Raises:
+            RequestError: a dry run cannot be limited to an audit.
+        """
+        raise RequestError(
+            "A dry run cannot be limited to an audit.",
+            resolve="Give the instances as piids, or leave dryRun out.",
+            field="auditId",
+            value=audit_id,
+        )
 
     def totals(self) -> Totals:
         """Sums over the operation; nothing has moved."""

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from archival_pipeline import errors
-from archival_pipeline.archival import digests, eligibility, keys, recovery, script, selection, trees
+from archival_pipeline.archival import digests, eligibility, keys, picking, recovery, script, vacuum_advice
 from archival_pipeline.archival.audit import AuditEntry, AuditStatus, AuditStep
 from archival_pipeline.archival.direction import is_archive
 from archival_pipeline.archival.options import MAX_WAVES
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from archival_pipeline.archival.move import Move
     from archival_pipeline.archival.removal import Removed
     from archival_pipeline.archival.transfer import Copied
+    from archival_pipeline.archival.trees import Trees
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +89,7 @@ class WaveResult:
 def count(move: Move) -> int:
     """How many instances the filters pick now."""
     with move.step(AuditStep.COUNT) as started:
-        origin = move.control.session(move.direction.origin)
-        with origin.transaction():
-            total = selection.count(origin, move.bound_filters)
+        total = picking.count(move)
         move.audit.write(_done(AuditStep.COUNT, started, total_count=total))
         return total
 
@@ -120,14 +119,11 @@ def fetch(move: Move) -> Plan:
 
 
 def _plan(move: Move) -> None:
-    origin = move.control.session(move.direction.origin)
-    with origin.transaction():
-        selected = selection.find(origin, move.bound_filters)
-        roots = trees.topmost(origin, selected)
+    selected, roots = picking.pick(move)
     size = move.options.batch_size
     batches = [roots[i : i + size] for i in range(0, len(roots), size)][: move.options.max_batches]
     per_wave = max(move.options.batches_per_wave, -(-len(batches) // MAX_WAVES))
-    move.ledger.plan(len(selected), [batches[i : i + per_wave] for i in range(0, len(batches), per_wave)])
+    move.ledger.plan(selected, [batches[i : i + per_wave] for i in range(0, len(batches), per_wave)])
 
 
 def _read_plan(move: Move) -> Plan:
@@ -148,27 +144,27 @@ def children(move: Move, wave: Wave) -> WaveResult:
     with move.step(AuditStep.CHILDREN) as started:
         result = WaveResult()
         batches = [batch for batch in move.ledger.batches(wave.number) if batch.state == "planned"]
+        entries = []
         for batch, found, stay in eligibility.eligible(move, batches):
             move.ledger.set_members(batch, found)
             move.ledger.report(batch, stay)
+            entries.append(_children_row(batch, found, stay, started))
             result.trees += len(found)
             result.instances += sum(map(len, found.values()))
             result.stayed += stay
-        entries = [_children_row(move, batch, started) for batch in move.ledger.batches(wave.number)]
         move.audit.write(*entries)
         result.seconds = _since(started)
         return result
 
 
-def _children_row(move: Move, batch: Batch, started: datetime) -> AuditEntry:
-    stayed = [report for report in move.ledger.reports() if report.root_id in set(batch.root_ids)]
+def _children_row(batch: Batch, found: Trees, stay: Sequence[TreeReport], started: datetime) -> AuditEntry:
     return _done(
         AuditStep.CHILDREN,
         started,
         batch_number=batch.batch,
-        process_instance_ids=batch.member_ids,
-        skipped_count=len(stayed),
-        details={"trees": len(batch.trees()), "skipped": [asdict(report) for report in stayed]},
+        process_instance_ids=[member for members in found.values() for member in members],
+        skipped_count=len(stay),
+        details={"trees": len(found), "skipped": [asdict(report) for report in stay]},
     )
 
 
@@ -201,7 +197,7 @@ def execute(move: Move, wave: Wave) -> WaveResult:
             return _verify(move, batches, started)
         analyzer = Analyzer(move.control.session("backup"))
         recovery.insert_shared(move, batches)
-        for batch, copied in move.lanes.run(batches, lambda lane, b: recovery.copy(lane, move, b)):
+        for batch, copied in move.lanes.run(move.pace.copying(batches), lambda lane, b: recovery.copy(lane, move, b)):
             _count_copied(result, batch, copied)
             if move.direction.destination == "backup":
                 analyzer.grew(copied.rows)
@@ -250,7 +246,7 @@ def _rehearse(move: Move, wave: Wave, result: WaveResult) -> WaveResult:
 def _verify(move: Move, batches: Sequence[Batch], started: datetime) -> WaveResult:
     """For a bulk deletion: measure what is to go, and hold it against the other database if that was asked for."""
     result = WaveResult()
-    for batch, measured in move.lanes.run(batches, lambda lane, b: recovery.verify(lane, move, b)):
+    for batch, measured in move.lanes.run(move.pace.copying(batches), lambda lane, b: recovery.verify(lane, move, b)):
         _count_copied(result, batch, measured)
         move.audit.write(_copied_row(batch, measured, started))
     result.seconds = _since(started)
@@ -265,7 +261,9 @@ def delete(move: Move, wave: Wave) -> WaveResult:
         if move.options.dry_run:
             return result
         batches = [b for b in move.ledger.batches(wave.number) if b.state in ("copied", "deleting")]
-        for batch, removed in move.lanes.run(batches, lambda lane, b: recovery.delete(lane, move, b)):
+        for batch, removed in move.lanes.run(
+            move.pace.deleting(batches), lambda lane, b: recovery.delete(lane, move, b)
+        ):
             result.trees += len(batch.trees())
             result.instances += len(batch.member_ids)
             result.objects += removed.objects
@@ -302,6 +300,7 @@ def complete(move: Move) -> Totals:
         LedgerGapError: a planned batch reached no end state; the operation ends as failed.
     """
     with move.step(AuditStep.COMPLETE) as started:
+        left = move.give_up_rest()
         totals = move.ledger.totals()
         if not move.options.dry_run and (totals.open or totals.planned):
             raise errors.LedgerGapError(
@@ -317,9 +316,14 @@ def complete(move: Move) -> Totals:
             total_count=totals.trees_moved + totals.trees_skipped + totals.trees_quarantined,
             processed_count=totals.trees_moved,
             skipped_count=totals.trees_skipped + totals.trees_quarantined,
-            remaining_count=0,
+            remaining_count=left,
             total_batches=totals.batches,
-            details={**asdict(totals), "stayed": [asdict(report) for report in stayed]},
+            details={
+                **asdict(totals),
+                "endedBecause": move.pace.ended_because or "nothing is left to do",
+                "stayed": [asdict(report) for report in stayed],
+                "vacuum": vacuum_advice.advise(move),
+            },
         )
         return totals
 

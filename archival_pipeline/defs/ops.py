@@ -31,6 +31,7 @@ from archival_pipeline.archival.ledger import TreeReport
 from archival_pipeline.archival.options import Options
 from archival_pipeline.archival.steps import Wave, WaveResult
 from archival_pipeline.defs.config import given_only, shape_of
+from archival_pipeline.defs.partitions import of_day
 from archival_pipeline.defs.resources import Mover
 from archival_pipeline.errors import ArchivalError, TransientDatabaseError
 
@@ -62,9 +63,12 @@ def count_op(operation: OperationName) -> OpDefinition:
     )
     def count(context: OpExecutionContext, mover: Mover) -> int:
         """Take the lock, check both databases, and count the instances that the filters pick."""
-        config = context.op_config
+        filters, options = (given_only(context.op_config[name]) for name in ("filters", "options"))
         with reported():
-            move = mover.open(operation, given_only(config["filters"]), given_only(config["options"]))
+            if context.has_partition_key:
+                filters = of_day(filters, context.partition_time_window)
+                options = {**options, "rootsOnly": True}
+            move = mover.open(operation, filters, options)
             selected = steps.count(move)
         context.add_output_metadata({"selected instances": selected, "audit id": move.audit_id})
         return selected

@@ -66,6 +66,8 @@ class Result:
 @click.option("--folder", type=click.Path(path_type=Path), default=DEFAULT_FOLDER, help="Home of the servers.")
 def main(trees: int, seed: int, folder: Path) -> None:
     """Show a whole backup on embedded servers with sample data; fail if anything does not add up."""
+    # Stopped by a time limit like by Ctrl-C: the servers must not stay behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     console = Console(highlight=False)
     # Only the names of the databases: a demo recreates them, so it never works on servers of your own.
     stack = LocalStack(folder, environ={side.name: name for side, name in _DATABASES.items()})
@@ -201,8 +203,8 @@ def _reasons_table(result: Result) -> Table:
 def _conclude(console: Console, result: Result, moved: Snapshot, process_seconds: float, problems: list[str]) -> None:
     rows = sum(table.total() for table in moved.rows.values())
     console.print(
-        f"Moved {result.trees:,} trees with {result.instances:,} instances and {rows:,} rows in {result.seconds:.1f} s: "
-        f"{rows / result.seconds:,.0f} rows per second (the Dagster process took {process_seconds:.1f} s in all).",
+        f"Moved {result.trees:,} trees with {result.instances:,} instances and {rows:,} rows in {result.seconds:.1f} s,"
+        f" {rows / result.seconds:,.0f} rows per second (the Dagster process took {process_seconds:.1f} s in all).",
         soft_wrap=True,
     )
     for problem in problems:

@@ -80,7 +80,7 @@ def of_backup(session: psycopg.Connection[Any], primary: Snapshot) -> Snapshot:
 
 
 def lost_or_new(before: Snapshot, after: Snapshot, moved: Snapshot) -> list[str]:
-    """Compare the primary before with the primary and the backup after; a sentence for each thing that does not add up."""
+    """Compare the primary before with both sides after; a sentence for each thing that does not add up."""
     problems = [
         f"{table}: {(rows - together).total()} row(s) lost, {(together - rows).total()} row(s) new"
         for table, rows in before.rows.items()
@@ -101,8 +101,10 @@ def _primary_object(name: str, *, binary: bool, pointer: bool) -> list[sql.Compo
     if not pointer:
         return [sql.SQL("NULL::text"), sql.SQL("encode({}, 'hex')").format(column)]  # type: ignore[list-item]
     number = sql.SQL("substring({column}::text FROM {pattern})").format(column=column, pattern=sql.Literal(_NUMBER))
+    # Compared as oid, so that the index serves; digits beyond its range are the number of nothing.
     stored = sql.SQL(
-        "(SELECT encode(lo_get(m.oid), 'hex') FROM pg_largeobject_metadata AS m WHERE m.oid::bigint = {number}::bigint)"
+        "CASE WHEN {number}::bigint <= 4294967295 THEN"
+        " (SELECT encode(lo_get(m.oid), 'hex') FROM pg_largeobject_metadata AS m WHERE m.oid = {number}::oid) END"
     ).format(number=number)
     if binary:
         return [number, stored]

@@ -8,6 +8,10 @@ CREATE TABLE IF NOT EXISTS archival_operation (
     bound_filters jsonb NOT NULL,
     selected_count bigint NOT NULL DEFAULT 0,
     status text NOT NULL DEFAULT 'in_progress' CHECK (status IN ('in_progress', 'completed', 'failed', 'cancelled')),
+    -- what an operator asked of it while it goes on
+    paused boolean NOT NULL DEFAULT false,
+    pause_ms integer CHECK (pause_ms BETWEEN 0 AND 600000),
+    stop_requested boolean NOT NULL DEFAULT false,
     started_at timestamptz NOT NULL DEFAULT now(),
     ended_at timestamptz
 );

@@ -1,0 +1,54 @@
+"""From filters to trees: which instances an operation picks, and which of them stand for whole trees.
+
+Not here: whether a tree may move (``eligibility.py``).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from archival_pipeline.archival import selection, trees
+from archival_pipeline.archival.keys import array_literal
+from archival_pipeline.database.sqlfiles import load_sql
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from archival_pipeline.archival.move import Move
+
+
+def count(move: Move) -> int:
+    """How many instances the operation picks now."""
+    origin = move.control.session(move.direction.origin)
+    with origin.transaction():
+        if move.options.audit_id is None:
+            return selection.count(origin, move.bound_filters)
+        return len(_selected(move, origin))
+
+
+def pick(move: Move) -> tuple[int, list[int]]:
+    """How many instances are picked, and the roots of the trees they form, in order."""
+    origin = move.control.session(move.direction.origin)
+    with origin.transaction():
+        selected = _selected(move, origin)
+        roots = trees.topmost(origin, selected)
+        if move.options.roots_only:
+            roots = _without_parent(origin, roots)
+    return len(selected), roots
+
+
+def _selected(move: Move, origin: psycopg.Connection[Any]) -> list[int]:
+    """What the filters pick; of an audit, what it moved and the filters pick besides."""
+    if move.options.audit_id is None:
+        return selection.find(origin, move.bound_filters)
+    moved = move.ledger.moved_roots(move.options.audit_id)
+    if move.filters.is_empty:
+        return moved
+    wanted = set(selection.find(origin, move.bound_filters))
+    return [root for root in moved if root in wanted]
+
+
+def _without_parent(origin: psycopg.Connection[Any], roots: list[int]) -> list[int]:
+    """Leave out instances whose parent is still there: they move with its tree, when that one is picked."""
+    rows = origin.execute(load_sql("common/without_parent"), {"roots": array_literal(roots)}).fetchall()
+    return [row[0] for row in rows]

@@ -1,0 +1,1 @@
+"""Fault injection: kills, cuts, terminates and fills things while a move is at work, and checks what is left."""
