@@ -1,6 +1,8 @@
 """Environment to typed, validated settings. Read on demand, never at import.
 
-What each variable means to an operator is in ``docs/configuration.md``. Not here: run configuration of a job, which arrives with the run.
+What each variable means to an operator is in ``docs/configuration.md``.
+
+Not here: run configuration of a job, which arrives with the run.
 """
 
 from __future__ import annotations
@@ -182,7 +184,7 @@ class Settings:
         self.backup = backup
         self.engine = engine
         self.dagster = dagster
-        self.nightly = nightly or NightlySettings()
+        self.nightly = nightly or load_nightly()
 
 
 _PARTS: dict[str, type[_Environment]] = {
@@ -213,6 +215,16 @@ def load_settings() -> Settings:
             code=INVALID_DB_CONFIG,
         )
     return settings
+
+
+def load_engine() -> EngineSettings:
+    """Read what is said about the engine alone: what partitions need to be defined.
+
+    Raises:
+        ConfigurationError: one message that names every wrong variable.
+    """
+    engine: EngineSettings = _read({"engine": EngineSettings})["engine"]
+    return engine
 
 
 def load_nightly() -> NightlySettings:

@@ -10,7 +10,7 @@ import json
 from typing import TYPE_CHECKING, TypeVar
 
 import psycopg
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
 
 from archival_pipeline import errors
 from archival_pipeline.archival.audit import AuditEntry, AuditStep
@@ -79,7 +79,7 @@ def _again(move: Move, work: Callable[[], Result], doing: str) -> Result:
     retrying = Retrying(
         retry=retry_if_exception(_is_transient),
         stop=stop_after_attempt(_ATTEMPTS),
-        wait=wait_exponential_jitter(initial=0.2, max=10.0),
+        wait=wait_exponential(multiplier=0.2, max=10.0) + wait_random(0.0, 1.0),
         sleep=move.signal.rest,
         reraise=True,
     )

@@ -68,8 +68,13 @@ def flat(first_op: str, **models: type[BaseModel]) -> ConfigMapping:
         first_op: name of the op whose configuration has the same sections.
         models: section name to model.
     """
-    schema = {name: Field(shape_of(model), is_required=False, default_value={}) for name, model in models.items()}
+    schema = {name: section(model) for name, model in models.items()}
     return ConfigMapping(config_fn=_nest(first_op), config_schema=schema)
+
+
+def section(model: type[BaseModel]) -> Field:
+    """A section of the configuration that may be left out as a whole."""
+    return Field(shape_of(model), is_required=False, default_value={})
 
 
 def _nest(first_op: str) -> Callable[[Mapping[str, Any]], dict[str, Any]]:

@@ -29,7 +29,8 @@ def _job(
     return move_graph(name, operation).to_job(
         name=name,
         description=f"{description} {_RERUN} Set `dryRun` to see what would happen.",
-        config=flat("count", filters=Filters, options=Options),
+        # Dagster takes no flat configuration for a partitioned job: there both sections stand under ops.count.config.
+        config=None if partitions_def else flat("count", filters=Filters, options=Options),
         executor_def=in_process_executor,
         tags=EXCLUSIVE,
         partitions_def=partitions_def,

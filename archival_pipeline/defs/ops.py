@@ -13,7 +13,6 @@ from dagster import (
     DynamicOut,
     DynamicOutput,
     Failure,
-    Field,
     MetadataValue,
     OpDefinition,
     OpExecutionContext,
@@ -30,7 +29,7 @@ from archival_pipeline.archival.filters import Filters
 from archival_pipeline.archival.ledger import TreeReport
 from archival_pipeline.archival.options import Options
 from archival_pipeline.archival.steps import Wave, WaveResult
-from archival_pipeline.defs.config import given_only, shape_of
+from archival_pipeline.defs.config import given_only, section
 from archival_pipeline.defs.partitions import of_day
 from archival_pipeline.defs.resources import Mover
 from archival_pipeline.errors import ArchivalError, TransientDatabaseError
@@ -58,7 +57,7 @@ def count_op(operation: OperationName) -> OpDefinition:
 
     @op(
         name="count",
-        config_schema={"filters": Field(shape_of(Filters)), "options": Field(shape_of(Options))},
+        config_schema={name: section(model) for name, model in (("filters", Filters), ("options", Options))},
         tags={_PRIORITY: "0"},
     )
     def count(context: OpExecutionContext, mover: Mover) -> int:

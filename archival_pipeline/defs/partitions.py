@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 from dagster import DailyPartitionsDefinition, TimeWindow
 
 from archival_pipeline.errors import RequestError
-from archival_pipeline.settings import EngineSettings, load_nightly
+from archival_pipeline.settings import load_engine, load_nightly
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # A day's partition ends as late as the day: the newest one is yesterday.
 by_end_day = DailyPartitionsDefinition(
-    start_date=load_nightly().partitions_start.isoformat(), timezone=EngineSettings().time_zone
+    start_date=load_nightly().partitions_start.isoformat(), timezone=load_engine().time_zone
 )
 
 

@@ -16,7 +16,7 @@ from dagster import (
     schedule,
 )
 
-from archival_pipeline.archival.options import Options
+from archival_pipeline.archival.options import parse_options
 from archival_pipeline.archival.window import Window
 from archival_pipeline.defs.jobs import process_backup
 from archival_pipeline.settings import NightlySettings
@@ -70,5 +70,7 @@ def _run_config(settings: NightlySettings, closing: datetime) -> dict[str, Any]:
     filters: dict[str, Any] = {"beforeNoOfDays": settings.before_no_of_days}
     if settings.process_name:
         filters["processName"] = settings.process_name
-    options = Options(roots_only=True, stop_at=closing, pause_between_batches_ms=settings.pause_ms)
+    options = parse_options(
+        {"rootsOnly": True, "stopAt": closing.isoformat(), "pauseBetweenBatchesMs": settings.pause_ms}
+    )
     return {"filters": filters, "options": options.model_dump(mode="json", by_alias=True, exclude_none=True)}

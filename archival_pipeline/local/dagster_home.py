@@ -72,5 +72,8 @@ def environment(stack: LocalStack, folder: Path) -> dict[str, str]:
         folder: home of the stack; the folder for ``DAGSTER_HOME`` is made in it.
     """
     ours = {name for side in (PRIMARY, BACKUP) for name in (*side.connection_variables(), side.name, side.schema)}
+    if stack.is_embedded(PRIMARY):
+        # What describes another engine does not describe the sample.
+        ours |= {"BPM_TIME_ZONE", "BPM_CLOB_MODE"}
     inherited = {name: value for name, value in os.environ.items() if name not in ours}
     return inherited | stack.environment() | {"DAGSTER_HOME": str(make(folder / "dagster"))}

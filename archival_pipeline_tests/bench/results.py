@@ -9,8 +9,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-YARDSTICKS = ("raw_pipe_psql", "raw_pipe_psycopg")
+PUMPS = ("raw_pipe_psql", "raw_pipe_psycopg")
 """Two ways to pump the same bytes; the faster one is the raw pipe."""
+
+_YARDSTICKS = {
+    "restore": "raw_restore",
+    "raw_restore": "raw_restore",
+    "delete": "raw_delete",
+    "raw_delete": "raw_delete",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +82,11 @@ class SizeResult:
     def lines(self) -> dict[str, dict[str, Any]]:
         """Each line's medians and ratios by its key; the raw pipe stands under ``raw_pipe`` as well."""
         found = {name: summarise(group) for name, group in _by_line(self.measurements).items()}
-        rates = {name: found[name]["rows_per_second"] for name in YARDSTICKS if name in found}
+        rates = {name: found[name]["rows_per_second"] for name in PUMPS if name in found}
         if rates:
             chosen = max(rates, key=lambda name: rates[name])
             found["raw_pipe"] = found[chosen] | {"pump": chosen.removeprefix("raw_pipe_")}
-        for name, numbers in found.items():
-            numbers |= _ratios(name, numbers, found)
-        return found
+        return {name: numbers | _ratios(name, numbers, found) for name, numbers in found.items()}
 
 
 def summarise(group: Sequence[Measurement]) -> dict[str, Any]:
@@ -119,8 +124,7 @@ def _by_line(measurements: Iterable[Measurement]) -> dict[str, list[Measurement]
 
 def _ratios(name: str, numbers: dict[str, Any], found: dict[str, dict[str, Any]]) -> dict[str, float]:
     """How a line compares with its yardstick, where that was measured."""
-    yardstick = {"delete": "raw_delete", "raw_delete": "raw_delete", "restore": "raw_restore", "raw_restore": "raw_restore"}
-    other = yardstick.get(name, "raw_pipe")
+    other = _YARDSTICKS.get(name, "raw_pipe")
     if other not in found:
         return {}
     key = "ratio_to_raw_delete" if other == "raw_delete" else "ratio_to_raw_pipe"

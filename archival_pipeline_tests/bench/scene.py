@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from archival_pipeline.local.sample_data import Flavour, Summary
     from archival_pipeline.settings import DatabaseSettings
 
+    PrepareStorage = Callable[[dict[str, str]], None]
+
 SEED = 20_260
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -77,7 +79,7 @@ class Forest:
 class Scene:
     """Two embedded servers and the templates on them."""
 
-    def __init__(self, folder: Path, variant: Variant, flavour: Flavour, prepare_storage: Callable[[dict[str, str]], None]):
+    def __init__(self, folder: Path, variant: Variant, flavour: Flavour, prepare_storage: PrepareStorage) -> None:
         """Describe the scene; nothing is started yet.
 
         Args:
@@ -244,7 +246,7 @@ def _owned(session: Any) -> list[str]:
 
 def _facts(session: Any, summary: Summary, rows: Mapping[str, int]) -> dict[str, Any]:
     heap, total = session.execute(
-        "SELECT sum(pg_table_size(t::regclass)), sum(pg_total_relation_size(t::regclass)) FROM unnest(%s::text []) AS t",
+        "SELECT sum(pg_table_size(t::regclass)), sum(pg_total_relation_size(t::regclass)) FROM unnest(%s::text[]) AS t",
         [list(rows)],
     ).fetchone()
     objects = session.execute("SELECT pg_total_relation_size('pg_largeobject')").fetchone()[0]

@@ -156,9 +156,6 @@ def install(points: FaultPoints) -> None:
     )
 
 
-Describe = "Callable[..., tuple[psycopg.Connection[Any], str]]"
-
-
 def _wrap_method(
     owner: type, name: str, points: FaultPoints, describe: Callable[..., tuple[psycopg.Connection[Any], str]]
 ) -> None:
@@ -166,8 +163,6 @@ def _wrap_method(
 
     def outer(self: Any, *arguments: Any, **named: Any) -> Any:
         connection, what = describe(self, *arguments, **named)
-        if connection.info.application_name == "somebody else":
-            return inner(self, *arguments, **named)
         points.reached(connection, "before", what)
         result = inner(self, *arguments, **named)
         points.reached(connection, "after", what)
