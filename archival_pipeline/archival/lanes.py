@@ -154,8 +154,13 @@ class Lanes:
     def __len__(self) -> int:
         return len(self._lanes)
 
-    def run(self, items: Iterable[Item], work: Callable[[Lane, Item], Result]) -> Iterator[tuple[Item, Result]]:
-        """Work on every item, and yield each with its result as it is done.
+    def run(
+        self,
+        items: Iterable[Item],
+        work: Callable[[Lane, Item], Result],
+        report: Callable[[Item, Result], None],
+    ) -> None:
+        """Work on every item, and report each with its result as it is done.
 
         A failure stops the other lanes after the item they are at, and is raised when they have; so is an interrupt
         of the main thread, after the statements in flight were cancelled on their servers.
@@ -163,13 +168,14 @@ class Lanes:
         Args:
             items: what to work on; lanes take one after the other, and may wait for the next.
             work: called in the lane's thread. Should end by itself soon after the signal is set.
+            report: called in the caller's thread.
         """
         waiting = _Shared(iter(items))
         done: SimpleQueue[tuple[Item, Result]] = SimpleQueue()
         with ThreadPoolExecutor(max_workers=len(self._lanes), thread_name_prefix="lane") as pool:
             futures = [pool.submit(self._drain, lane, waiting, done, work) for lane in self._lanes]
             try:
-                yield from self._collect(futures, done)
+                self._collect(futures, done, report)
             except BaseException as error:
                 self.signal.stop(str(error) or type(error).__name__)
                 for lane in self._lanes:
@@ -190,17 +196,19 @@ class Lanes:
             done.put((item, work(lane, item)))
 
     def _collect(
-        self, futures: list[Future[None]], done: SimpleQueue[tuple[Item, Result]]
-    ) -> Iterator[tuple[Item, Result]]:
+        self,
+        futures: list[Future[None]],
+        done: SimpleQueue[tuple[Item, Result]],
+        report: Callable[[Item, Result], None],
+    ) -> None:
         pending = set(futures)
         while pending:
             ended, pending = wait(pending, timeout=_LOOK_UP_SECONDS, return_when=FIRST_COMPLETED)
+            # A lane puts its result before it ends, so nothing can come after this look at an empty pending set.
             while not done.empty():
-                yield done.get()
+                report(*done.get())
             for future in ended:
                 future.result()
-        while not done.empty():
-            yield done.get()
 
     def close(self) -> None:
         """Close every session."""

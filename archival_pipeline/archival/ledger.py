@@ -12,9 +12,11 @@ Not here: what is done to get from one state to the next (``transfer.py``, ``rem
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+import psycopg
 from psycopg.rows import class_row, dict_row
 
 from archival_pipeline.archival.digests import Digest, Measure
@@ -23,10 +25,9 @@ from archival_pipeline.database.sqlfiles import load_sql
 from archival_pipeline.errors import FencedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    import psycopg
-
+Row = TypeVar("Row")
 Outcome = Literal["skipped", "quarantined"]
 EndState = Literal["empty", "failed", "abandoned"]
 
@@ -104,6 +105,15 @@ class Totals:
 
 
 @dataclass(frozen=True, slots=True)
+class WaveSize:
+    """One wave: how many batches and trees it has."""
+
+    wave: int
+    batches: int
+    trees: int
+
+
+@dataclass(frozen=True, slots=True)
 class Control:
     """What an operator asked of a running operation.
 
@@ -149,9 +159,8 @@ class Ledger:
 
     def close_operation(self, status: str) -> None:
         """End the operation."""
-        self._connection.execute(
-            load_sql("backup/ledger_close_operation"), {"audit_id": self.audit_id, "status": status}
-        )
+        with self._guarded() as connection:
+            connection.execute(load_sql("backup/ledger_close_operation"), {"audit_id": self.audit_id, "status": status})
 
     def plan(self, selected_count: int, waves: Sequence[Sequence[Sequence[int]]]) -> None:
         """Write the batches: for each wave its batches, for each batch its root ids. All or nothing."""
@@ -163,11 +172,20 @@ class Ledger:
                 rows.append(
                     {"audit_id": self.audit_id, "wave": wave, "batch": number, "root_ids": array_literal(roots)}
                 )
-        with self._connection.transaction(), self._connection.cursor() as cursor:
+        with self._guarded() as connection, connection.transaction(), connection.cursor() as cursor:
             cursor.execute(
                 load_sql("backup/ledger_set_selected"), {"audit_id": self.audit_id, "selected_count": selected_count}
             )
             cursor.executemany(load_sql("backup/ledger_plan_batch"), rows)
+
+    def waves(self) -> list[WaveSize]:
+        """The waves of this operation with their numbers of batches and trees."""
+        return self._objects(WaveSize, "backup/ledger_waves", {"audit_id": self.audit_id})
+
+    def dead_operations(self) -> list[dict[str, Any]]:
+        """Operations whose runs died without a word, as the lock in our hands proves."""
+        with self._guarded() as connection, connection.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(load_sql("backup/ledger_dead_operations"), {"audit_id": self.audit_id}).fetchall()
 
     def batches(self, wave: int | None = None) -> list[Batch]:
         """Batches of this operation, of one wave if given, in order."""
@@ -179,7 +197,8 @@ class Ledger:
 
     def set_members(self, batch: Batch, trees: Mapping[int, Sequence[int]]) -> None:
         """Record the trees of a planned batch; without trees it is ``empty``."""
-        self._connection.execute(load_sql("backup/ledger_set_members"), {"batch_id": batch.batch_id, **_members(trees)})
+        with self._guarded() as connection:
+            connection.execute(load_sql("backup/ledger_set_members"), {"batch_id": batch.batch_id, **_members(trees)})
 
     def copying(self, batch: Batch, trees: Mapping[int, Sequence[int]], measured: Measure, transaction: str) -> None:
         """Record the primary's transaction that is about to commit the batch's rows there."""
@@ -228,10 +247,9 @@ class Ledger:
 
     def end(self, batch: Batch, state: EndState, code: str | None = None, summary: str | None = None) -> None:
         """Record that the batch will not be moved."""
-        self._connection.execute(
-            load_sql("backup/ledger_end_batch"),
-            {"batch_id": batch.batch_id, "state": state, "error_code": code, "error_summary": summary},
-        )
+        parameters = {"batch_id": batch.batch_id, "state": state, "error_code": code, "error_summary": summary}
+        with self._guarded() as connection:
+            connection.execute(load_sql("backup/ledger_end_batch"), parameters)
 
     def report(self, batch: Batch, trees: Iterable[TreeReport]) -> None:
         """Record trees of a batch that stay where they are."""
@@ -249,12 +267,12 @@ class Ledger:
             for tree in trees
         ]
         if rows:
-            with self._connection.cursor() as cursor:
+            with self._guarded() as connection, connection.cursor() as cursor:
                 cursor.executemany(load_sql("backup/ledger_report_tree"), rows)
 
     def reports(self, limit: int | None = None) -> list[TreeReport]:
         """Trees of this operation that did not move, by root id."""
-        with self._connection.cursor(row_factory=dict_row) as cursor:
+        with self._guarded() as connection, connection.cursor(row_factory=dict_row) as cursor:
             rows = cursor.execute(
                 load_sql("backup/ledger_trees"), {"audit_id": self.audit_id, "limit": limit}
             ).fetchall()
@@ -262,26 +280,45 @@ class Ledger:
 
     def moved_roots(self, audit_id: str) -> list[int]:
         """Roots of the trees that an operation moved."""
-        rows = self._connection.execute(load_sql("backup/ledger_moved_roots"), {"audit_id": audit_id})
-        return [row[0] for row in rows]
+        with self._guarded() as connection:
+            rows = connection.execute(load_sql("backup/ledger_moved_roots"), {"audit_id": audit_id})
+            return [row[0] for row in rows]
 
     def control(self) -> Control:
         """What an operator asks of this operation now."""
-        with self._connection.cursor(row_factory=class_row(Control)) as cursor:
+        with self._guarded() as connection, connection.cursor(row_factory=class_row(Control)) as cursor:
             row = cursor.execute(load_sql("backup/ledger_control"), {"audit_id": self.audit_id}).fetchone()
         return row or Control(paused=False, pause_ms=None, stop_requested=False)
 
     def abandon(self, code: str, summary: str) -> int:
         """Give up the batches that did not get their turn; return how many trees they have."""
         parameters = {"audit_id": self.audit_id, "error_code": code, "error_summary": summary}
-        return sum(row[0] for row in self._connection.execute(load_sql("backup/ledger_abandon"), parameters))
+        with self._guarded() as connection:
+            return sum(row[0] for row in connection.execute(load_sql("backup/ledger_abandon"), parameters))
 
     def totals(self) -> Totals:
         """Sums over the operation."""
-        with self._connection.cursor(row_factory=class_row(Totals)) as cursor:
+        with self._guarded() as connection, connection.cursor(row_factory=class_row(Totals)) as cursor:
             row = cursor.execute(load_sql("backup/ledger_totals"), {"audit_id": self.audit_id}).fetchone()
         assert row is not None  # noqa: S101 - an aggregate returns one row
         return row
+
+    @contextmanager
+    def _guarded(self) -> Iterator[psycopg.Connection[Any]]:
+        """The lock's session; if it is gone, so is the lock, and nothing may go on."""
+        try:
+            yield self._connection
+        except psycopg.OperationalError as error:
+            if not self._connection.closed:
+                raise
+            raise FencedError(
+                "The session that holds the operation lock was lost, and the lock with it.",
+                resolve="Run the same job again: it takes up what the ledger says is open.",
+            ) from error
+
+    def _objects(self, kind: type[Row], name: str, parameters: Mapping[str, Any]) -> list[Row]:
+        with self._guarded() as connection, connection.cursor(row_factory=class_row(kind)) as cursor:
+            return cursor.execute(load_sql(name), parameters).fetchall()
 
     def _change(
         self,
@@ -291,9 +328,12 @@ class Ledger:
         session: psycopg.Connection[Any] | None = None,
     ) -> None:
         """Change a batch's state; a change that meets no row means that somebody else changed it first."""
-        row = (
-            (session or self._connection).execute(load_sql(name), {"batch_id": batch.batch_id, **parameters}).fetchone()
-        )
+        values = {"batch_id": batch.batch_id, **parameters}
+        if session is not None:
+            row = session.execute(load_sql(name), values).fetchone()
+        else:
+            with self._guarded() as connection:
+                row = connection.execute(load_sql(name), values).fetchone()
         if row is None:
             raise FencedError(
                 f"Batch {batch.batch} of operation {batch.audit_id} is no longer in the state this run left it in.",
@@ -305,11 +345,11 @@ class Ledger:
         return self._batches("backup/ledger_batch", {"batch_id": batch.batch_id})[0]
 
     def _batches(self, name: str, parameters: dict[str, Any]) -> list[Batch]:
-        with self._connection.cursor(row_factory=class_row(Batch)) as cursor:
+        with self._guarded() as connection, connection.cursor(row_factory=class_row(Batch)) as cursor:
             return cursor.execute(load_sql(name), parameters).fetchall()
 
     def _row(self, name: str, parameters: dict[str, Any]) -> dict[str, Any]:
-        with self._connection.cursor(row_factory=dict_row) as cursor:
+        with self._guarded() as connection, connection.cursor(row_factory=dict_row) as cursor:
             row = cursor.execute(load_sql(name), parameters).fetchone()
         if row is None:
             message = f"the ledger has no operation {self.audit_id}"

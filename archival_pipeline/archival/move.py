@@ -158,10 +158,17 @@ class Move:
         self, status: AuditStatus, step: AuditStep, error: errors.ArchivalError | None, started: datetime, **more: Any
     ) -> None:
         """Write the last audit row of this run and close the operation in the ledger."""
-        self.audit.write(
-            AuditEntry(step=step, status=status, error=error, started_at=started, ended_at=datetime.now(UTC), **more)
+        entry = AuditEntry(
+            step=step, status=status, error=error, started_at=started, ended_at=datetime.now(UTC), **more
         )
-        self.ledger.close_operation(str(status))
+        if self.lock is None or not self.lock.connection.closed:
+            self.audit.write(entry)
+            self.ledger.close_operation(str(status))
+            return
+        # The lock's session is gone; what happened must still be told.
+        with connect(self.settings.backup, purpose=f"last words of {self.audit_id}", autocommit=True) as session:
+            AuditLog(session, self.audit_id, AuditType(self.direction.operation), self.filters).write(entry)
+            Ledger(session, self.audit_id).close_operation(str(status))
 
     def give_up_rest(self) -> int:
         """Where the work ended early on purpose, leave the other batches to the next run; return their trees."""

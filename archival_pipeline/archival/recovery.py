@@ -13,12 +13,13 @@ import psycopg
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
 
 from archival_pipeline import errors
-from archival_pipeline.archival.audit import AuditEntry, AuditStep
+from archival_pipeline.archival.audit import AuditEntry, AuditLog, AuditStatus, AuditStep, AuditType
 from archival_pipeline.archival.digests import Measure
+from archival_pipeline.archival.filters import parse_filters
 from archival_pipeline.archival.keys import array_literal, resolve
 from archival_pipeline.archival.ledger import Ledger
 from archival_pipeline.archival.removal import Removed, after_commit, delete_batch
-from archival_pipeline.archival.transfer import Copied, copy_batch, verify_batch
+from archival_pipeline.archival.transfer import Copied, as_recorded, copy_batch, verify_batch
 from archival_pipeline.catalogue import statements
 from archival_pipeline.database.sqlfiles import load_sql
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from archival_pipeline.archival.lanes import Lane
     from archival_pipeline.archival.ledger import Batch, TreeReport
     from archival_pipeline.archival.move import Move
+    from archival_pipeline.database.locks import OperationLock
 
 _ATTEMPTS = 5
 Result = TypeVar("Result")
@@ -38,12 +40,9 @@ def copy(lane: Lane, move: Move, batch: Batch) -> Copied:
 
     def settle_and_copy() -> Copied:
         now = settle(lane, move, move.books()[1].reload(batch))
-        if now.state == "planned":
-            return copy_batch(lane, move, now)
-        rows = {name: digest.rows for name, digest in now.expected.items()}
-        return Copied(len(now.trees()), rows, 0, now.lost_objects)
+        return copy_batch(lane, move, now) if now.state == "planned" else as_recorded(now)
 
-    return _again(move, settle_and_copy, f"copying batch {batch.batch}")
+    return _again(move, AuditStep.EXECUTE, batch, settle_and_copy)
 
 
 def verify(lane: Lane, move: Move, batch: Batch) -> Copied:
@@ -53,7 +52,7 @@ def verify(lane: Lane, move: Move, batch: Batch) -> Copied:
         now = move.books()[1].reload(batch)
         return verify_batch(lane, move, now)
 
-    return _again(move, settle_and_verify, f"verifying batch {batch.batch}")
+    return _again(move, AuditStep.EXECUTE, batch, settle_and_verify)
 
 
 def delete(lane: Lane, move: Move, batch: Batch) -> Removed:
@@ -64,13 +63,16 @@ def delete(lane: Lane, move: Move, batch: Batch) -> Removed:
         now = settle(lane, move, move.books()[1].reload(batch))
         return delete_batch(lane, move, now) if now.state == "copied" else Removed()
 
-    removed = _again(move, settle_and_delete, f"deleting batch {batch.batch}")
+    removed = _again(move, AuditStep.DELETE, batch, settle_and_delete)
     move.pace.rest()
     return removed
 
 
-def _again(move: Move, work: Callable[[], Result], doing: str) -> Result:
-    """Retry transient failures with a growing, jittered pause; the pause ends early when the work should stop."""
+def _again(move: Move, step: AuditStep, batch: Batch, work: Callable[[], Result]) -> Result:
+    """Retry transient failures with a growing, jittered pause; the pause ends early when the work should stop.
+
+    A batch that fails for good leaves its own row in the audit.
+    """
 
     def attempt() -> Result:
         move.signal.check()
@@ -86,7 +88,26 @@ def _again(move: Move, work: Callable[[], Result], doing: str) -> Result:
     try:
         return retrying(attempt)
     except psycopg.Error as error:
-        raise errors.from_database(error, doing) from error
+        said = errors.from_database(error, f"the step {step} of batch {batch.batch}")
+        _tell(move, step, batch, said)
+        raise said from error
+    except errors.CancelledError:
+        raise
+    except errors.ArchivalError as error:
+        _tell(move, step, batch, error)
+        raise
+
+
+def _tell(move: Move, step: AuditStep, batch: Batch, error: errors.ArchivalError) -> None:
+    move.audit.write(
+        AuditEntry(
+            step=step,
+            status=AuditStatus.FAILED,
+            batch_number=batch.batch,
+            process_instance_ids=batch.member_ids,
+            error=error,
+        )
+    )
 
 
 def _is_transient(error: BaseException) -> bool:
@@ -127,18 +148,43 @@ def reconcile(move: Move) -> list[Batch]:
     lock, ledger = move.books()
     finished = []
     for batch in ledger.open_batches():
-        then = move.as_operation(ledger.operation(batch.audit_id), Ledger(lock.connection, batch.audit_id))
-        finish(then.control, then, batch)
+        row = ledger.operation(batch.audit_id)
+        then = move.as_operation(row, Ledger(lock.connection, batch.audit_id))
+        # A later run only adds to the audit of an operation that has ended: its last word stays what it was.
+        ended = AuditStatus.IN_PROGRESS if row["status"] == "in_progress" else AuditStatus(row["status"])
+        finish(then.control, then, batch, ended)
         finished.append(batch)
+    _bury(move, ledger, lock)
     return finished
 
 
-def finish(lane: Lane, move: Move, batch: Batch) -> None:
+def finish(lane: Lane, move: Move, batch: Batch, status: AuditStatus) -> None:
     """Bring one open batch to its end, from what is really in both databases."""
     batch = settle(lane, move, batch)
     if batch.state == "copied":
         removed = delete(lane, move, batch)
-        move.audit.write(*settled_rows(batch, removed))
+        details = {"finishedByLaterRun": True, "rows": removed.rows, "largeObjectsUnlinked": removed.objects}
+        entry = AuditEntry(
+            step=AuditStep.DELETE,
+            status=status,
+            batch_number=batch.batch,
+            process_instance_ids=batch.member_ids,
+            details=details,
+        )
+        move.audit.write(entry)
+
+
+def _bury(move: Move, ledger: Ledger, lock: OperationLock) -> None:
+    """Close the operations of runs that died without a word, so that nobody waits for them."""
+    for row in ledger.dead_operations():
+        error = errors.ArchivalError(
+            f"The run of this operation died; operation {move.audit_id} has finished its open batches.",
+            resolve="Launch the job again for what was not begun.",
+            code="RUN_DIED",
+        )
+        audit = AuditLog(lock.connection, row["audit_id"], AuditType(row["operation"]), parse_filters(row["filters"]))
+        audit.write(AuditEntry(step=AuditStep.COMPLETE, status=AuditStatus.FAILED, error=error))
+        Ledger(lock.connection, row["audit_id"]).close_operation("failed")
 
 
 def settle(lane: Lane, move: Move, batch: Batch) -> Batch:
@@ -182,18 +228,6 @@ def _fate(lane: Lane, batch: Batch) -> str:
     # The server has forgotten a transaction that old; whether the instances are there tells the same.
     there = bool(row[1])
     return "committed" if there == (batch.state == "copying") else "aborted"
-
-
-def settled_rows(batch: Batch, removed: Removed) -> list[AuditEntry]:
-    """What the audit of a dead run's operation says about a batch that was finished later."""
-    return [
-        AuditEntry(
-            step=AuditStep.DELETE,
-            batch_number=batch.batch,
-            process_instance_ids=batch.member_ids,
-            details={"finishedByLaterRun": True, "rows": removed.rows, "largeObjectsUnlinked": removed.objects},
-        )
-    ]
 
 
 def as_error(quarantined: Sequence[TreeReport]) -> errors.ArchivalError | None:

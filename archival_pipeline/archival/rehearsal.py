@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from archival_pipeline.archival.ledger import Batch, Control, Totals, TreeReport
+from archival_pipeline.archival.ledger import Batch, Control, Totals, TreeReport, WaveSize
 from archival_pipeline.errors import RequestError
 
 if TYPE_CHECKING:
@@ -68,6 +68,14 @@ class RehearsalLedger:
             for roots in batches:
                 number = len(self._batches) + 1
                 self._batches[number] = Batch(number, self.audit_id, wave, number, "planned", list(roots))
+
+    def waves(self) -> list[WaveSize]:
+        """The waves with their numbers of batches and trees."""
+        sizes: dict[int, WaveSize] = {}
+        for batch in self._batches.values():
+            size = sizes.get(batch.wave, WaveSize(batch.wave, 0, 0))
+            sizes[batch.wave] = WaveSize(batch.wave, size.batches + 1, size.trees + len(batch.root_ids))
+        return list(sizes.values())
 
     def batches(self, wave: int | None = None) -> list[Batch]:
         """Batches, of one wave if given, in order."""

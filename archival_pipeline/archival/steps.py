@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from archival_pipeline import errors
 from archival_pipeline.archival import digests, eligibility, keys, picking, recovery, script, vacuum_advice
 from archival_pipeline.archival.audit import AuditEntry, AuditStatus, AuditStep
-from archival_pipeline.archival.direction import is_archive
+from archival_pipeline.archival.direction import BACKUP, is_archive
 from archival_pipeline.archival.options import MAX_WAVES
 from archival_pipeline.archival.statistics import Analyzer
 
@@ -101,7 +101,7 @@ def fetch(move: Move) -> Plan:
     """
     with move.step(AuditStep.FETCH) as started:
         recovery.reconcile(move)
-        if not move.ledger.batches():
+        if not move.ledger.waves():
             _plan(move)
         plan = _read_plan(move)
         move.audit.write(
@@ -127,15 +127,12 @@ def _plan(move: Move) -> None:
 
 
 def _read_plan(move: Move) -> Plan:
-    batches = move.ledger.batches()
-    sizes: dict[int, int] = {}
-    for batch in batches:
-        sizes[batch.wave] = sizes.get(batch.wave, 0) + 1
+    waves = move.ledger.waves()
     return Plan(
         selected=move.ledger.operation()["selected_count"],
-        trees=sum(len(batch.root_ids) for batch in batches),
-        batches=len(batches),
-        waves=tuple(Wave(number, len(sizes), size) for number, size in sizes.items()),
+        trees=sum(wave.trees for wave in waves),
+        batches=sum(wave.batches for wave in waves),
+        waves=tuple(Wave(wave.wave, len(waves), wave.batches) for wave in waves),
     )
 
 
@@ -189,19 +186,22 @@ def generate_sql(move: Move, wave: Wave) -> list[str]:
 def execute(move: Move, wave: Wave) -> WaveResult:
     """Copy the batches of a wave to the destination and verify them there."""
     with move.step(AuditStep.EXECUTE) as started:
-        result = WaveResult()
         if move.options.dry_run:
-            return _rehearse(move, wave, result)
-        batches = [b for b in move.ledger.batches(wave.number) if b.state in ("planned", "copying") and b.member_ids]
-        if not move.direction.copies:
-            return _verify(move, batches, started)
+            return _rehearse(move, wave)
+        result = WaveResult()
         analyzer = Analyzer(move.control.session("backup"))
-        recovery.insert_shared(move, batches)
-        for batch, copied in move.lanes.run(move.pace.copying(batches), lambda lane, b: recovery.copy(lane, move, b)):
+
+        def report(batch: Batch, copied: Copied) -> None:
             _count_copied(result, batch, copied)
-            if move.direction.destination == "backup":
+            if move.direction == BACKUP:
                 analyzer.grew(copied.rows)
             move.audit.write(_copied_row(batch, copied, started))
+
+        batches = [b for b in move.ledger.batches(wave.number) if b.state in ("planned", "copying") and b.member_ids]
+        if move.direction.copies:
+            recovery.insert_shared(move, batches)
+        work = recovery.copy if move.direction.copies else recovery.verify
+        move.lanes.run(move.pace.copying(batches), lambda lane, batch: work(lane, move, batch), report)
         result.seconds = _since(started)
         move.signal.check()
         return result
@@ -229,28 +229,19 @@ def _copied_row(batch: Batch, copied: Copied, started: datetime) -> AuditEntry:
     )
 
 
-def _rehearse(move: Move, wave: Wave, result: WaveResult) -> WaveResult:
+def _rehearse(move: Move, wave: Wave) -> WaveResult:
     """Count what would be copied, in read-only sessions."""
+    result = WaveResult()
+    archive = is_archive(move.direction.origin)
     for batch in move.ledger.batches(wave.number):
         if batch.member_ids:
             with move.control.snapshot(move.direction.origin) as origin:
                 found = keys.resolve(origin, move.catalogue, batch.member_ids)
-                ours = digests.measure(origin, move.catalogue, found, archive=is_archive(move.direction.origin))
+                ours = digests.measure(origin, move.catalogue, found, archive=archive)
             result.add_rows({name: digest.rows for name, digest in ours.filled().items()})
             result.trees += len(batch.trees())
             result.instances += len(batch.member_ids)
             result.size += ours.size
-    return result
-
-
-def _verify(move: Move, batches: Sequence[Batch], started: datetime) -> WaveResult:
-    """For a bulk deletion: measure what is to go, and hold it against the other database if that was asked for."""
-    result = WaveResult()
-    for batch, measured in move.lanes.run(move.pace.copying(batches), lambda lane, b: recovery.verify(lane, move, b)):
-        _count_copied(result, batch, measured)
-        move.audit.write(_copied_row(batch, measured, started))
-    result.seconds = _since(started)
-    move.signal.check()
     return result
 
 
@@ -260,16 +251,18 @@ def delete(move: Move, wave: Wave) -> WaveResult:
         result = WaveResult()
         if move.options.dry_run:
             return result
-        batches = [b for b in move.ledger.batches(wave.number) if b.state in ("copied", "deleting")]
-        for batch, removed in move.lanes.run(
-            move.pace.deleting(batches), lambda lane, b: recovery.delete(lane, move, b)
-        ):
-            result.trees += len(batch.trees())
+
+        def report(batch: Batch, removed: Removed) -> None:
+            result.trees += len(batch.trees()) - len(removed.stayed)
             result.instances += len(batch.member_ids)
             result.objects += removed.objects
             result.add_rows(removed.rows)
             result.stayed += removed.stayed
             move.audit.write(_deleted_row(move, batch, removed, started))
+
+        batches = [b for b in move.ledger.batches(wave.number) if b.state in ("copied", "deleting")]
+        turns = move.pace.deleting(batches)
+        move.lanes.run(turns, lambda lane, batch: recovery.delete(lane, move, batch), report)
         result.seconds = _since(started)
         move.signal.check()
         return result

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     from archival_pipeline.archival.filters import Filters
     from archival_pipeline.archival.service import Which
 
-_ids = click.argument("ids", nargs=-1, required=True, metavar="ID...")
+
+def _read_ids(_: click.Context, __: click.Parameter, given: Sequence[str]) -> tuple[int, ...]:
+    return parse_filters({"piids": list(given)}).piids or ()
+
+
+_ids = click.argument("ids", nargs=-1, required=True, metavar="ID...", callback=_read_ids)
 _database = click.option(
     "--database", type=click.Choice(service.BOTH), default="primary", show_default=True, help="Which database to ask."
 )
@@ -53,25 +58,21 @@ def find(filters: Filters, database: Which, page_size: int, page_number: int) ->
 @click.command(cls=JsonCommand)
 @_ids
 @_database
-def children(ids: tuple[str, ...], database: Which) -> None:
+def children(ids: tuple[int, ...], database: Which) -> None:
     """List all descendants of the given instances; those given are left out."""
-    found = service.children(load_settings(), _read_ids(ids), database)
+    found = service.children(load_settings(), ids, database)
     answer({"childProcessInstanceIds": found}, lambda console: console.print(_lines(found), end=""))
 
 
 @click.command("generate-sql", cls=JsonCommand)
 @_ids
-def generate_sql(ids: tuple[str, ...]) -> None:
+def generate_sql(ids: tuple[int, ...]) -> None:
     """Print the transaction that would put the instances and their descendants into the backup.
 
     The script holds the rows' values. It is for rehearsals and for reading; a backup checks more than it does.
     """
-    lines = service.generate_sql(load_settings(), _read_ids(ids))
+    lines = service.generate_sql(load_settings(), ids)
     answer({"backupSqlScript": lines}, lambda console: console.out("\n".join(lines), highlight=False))
-
-
-def _read_ids(ids: Sequence[str]) -> tuple[int, ...]:
-    return parse_filters({"piids": list(ids)}).piids or ()
 
 
 def _lines(ids: Sequence[int]) -> str:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from archival_pipeline.settings import Settings
 
 _SHOWN_TREES = 20
+# Options of other operations.
+_OF_OTHERS = ("database", "force", "onlyIfBackedUp", "auditId")
 
 
 class Stopped(KeyboardInterrupt):
@@ -49,7 +51,7 @@ class Stopped(KeyboardInterrupt):
 
 @click.command(cls=JsonCommand)
 @takes_filters
-@takes_options
+@takes_options(*_OF_OTHERS)
 @click.option("--yes", "agreed", is_flag=True, help="Do not ask.")
 def backup(filters: Filters, options: Options, *, agreed: bool) -> int:
     """Move finished process trees from the primary to the backup, whole and verified.
@@ -58,9 +60,14 @@ def backup(filters: Filters, options: Options, *, agreed: bool) -> int:
     reason and left whole.
     """
     require_scope(filters, options.allow_all)
+    must_ask = not (agreed or options.dry_run)
+    if must_ask and not (sys.stdin.isatty() and sys.stderr.isatty()):
+        message = "This moves rows, and nobody can be asked here: say --yes, or --dry-run to see what would move."
+        raise click.UsageError(message)
     settings = load_settings()
-    if not (agreed or options.dry_run):
-        _ask(settings, filters)
+    if must_ask and not _agrees(settings, filters):
+        click.echo("Nothing was moved.", err=True)
+        return ExitCode.FAILED
     form = form_of_call()
     form.audit_id = str(uuid.uuid4())
     try:
@@ -79,23 +86,13 @@ def backup(filters: Filters, options: Options, *, agreed: bool) -> int:
 _GO_ON = "Finished batches stay finished; run the same command again to go on."
 
 
-def _ask(settings: Settings, filters: Filters) -> None:
-    """Let a person agree.
-
-    Raises:
-        UsageError: nobody is there to ask.
-        ClickException: the person did not agree.
-    """
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        message = "This moves rows, and nobody can be asked here: say --yes, or --dry-run to see what would move."
-        raise click.UsageError(message)
+def _agrees(settings: Settings, filters: Filters) -> bool:
     selected = service.count(settings, filters)
     question = (
         f"{selected} instance(s) are selected in {settings.primary.database} on {settings.primary.host}. Move them "
         f"with their descendants to {settings.backup.database} on {settings.backup.host}?"
     )
-    if not click.confirm(question, err=True):
-        raise click.exceptions.Exit(ExitCode.FAILED)
+    return click.confirm(question, err=True)
 
 
 @contextmanager

@@ -74,6 +74,9 @@ def run(command: click.Command, arguments: Sequence[str] | None = None) -> int:
     form = Form(json=_JSON in given or not sys.stdout.isatty())
     try:
         return int(command.main(given, prog_name=command.name, standalone_mode=False, obj=form) or ExitCode.OK)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return ExitCode.USAGE
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else command.name
         _complain(form, "INVALID_USAGE", error.format_message(), f"See `{where} --help`.")

@@ -51,15 +51,24 @@ def takes_filters(function: Callable[..., Any]) -> Callable[..., Any]:
     return _decorate(call, [*_options(Filters), document])
 
 
-def takes_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of a move to a command, which gets them parsed as ``options``."""
+def takes_options(*left_out: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add the options of a move to a command, which gets them parsed as ``options``.
 
-    @wraps(function)
-    def call(**given: Any) -> Any:
-        values = {name: given.pop(argument) for name, argument in _arguments(Options).items()}
-        return function(options=parse_options(_given_only(values)), **given)
+    Args:
+        left_out: REST names of options that mean nothing to the command.
+    """
 
-    return _decorate(call, _options(Options))
+    def add(function: Callable[..., Any]) -> Callable[..., Any]:
+        names = {name: argument for name, argument in _arguments(Options).items() if name not in left_out}
+
+        @wraps(function)
+        def call(**given: Any) -> Any:
+            values = {name: given.pop(argument) for name, argument in names.items()}
+            return function(options=parse_options(_given_only(values)), **given)
+
+        return _decorate(call, _options(Options, left_out))
+
+    return add
 
 
 def _arguments(model: type[BaseModel]) -> dict[str, str]:
@@ -67,8 +76,9 @@ def _arguments(model: type[BaseModel]) -> dict[str, str]:
     return {str(info.alias or name): name for name, info in model.model_fields.items()}
 
 
-def _options(model: type[BaseModel]) -> list[Callable[[Any], Any]]:
-    return [_option(str(info.alias or name), name, info) for name, info in model.model_fields.items()]
+def _options(model: type[BaseModel], left_out: Sequence[str] = ()) -> list[Callable[[Any], Any]]:
+    names = {argument: name for name, argument in _arguments(model).items() if name not in left_out}
+    return [_option(name, argument, model.model_fields[argument]) for argument, name in names.items()]
 
 
 def _option(rest_name: str, argument: str, info: FieldInfo) -> Callable[[Any], Any]:
@@ -76,7 +86,7 @@ def _option(rest_name: str, argument: str, info: FieldInfo) -> Callable[[Any], A
     flag = declared.pop("flag", "--" + argument.replace("_", "-"))
     if declared.get("multiple"):
         declared["help"] += _MORE
-    elif info.annotation is bool:
+    elif "bool" in str(info.annotation):
         # Without a negative form: every default is the safe choice, and saying nothing makes it.
         declared |= {"is_flag": True}
     elif rest_name not in _SPECIAL and not _is_text(info):

@@ -185,7 +185,7 @@ def _rows_table(before: Snapshot, after: Snapshot, moved: Snapshot) -> Table:
     table.add_section()
     table.add_row("rows", *(f"{number:,}" for number in totals))
     objects = [len(before.objects), len(before.objects.keys() - after.objects.keys()), len(after.objects)]
-    table.add_row("large objects", *(f"{number:,}" for number in objects))
+    table.add_row("large objects, orphans too", *(f"{number:,}" for number in objects))
     return table
 
 

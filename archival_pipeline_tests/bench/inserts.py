@@ -37,7 +37,7 @@ def measure(pair: Pair, batches: int) -> Measurement:
     trees = pair.forest.movable[: batches * _BATCH]
     parts = {"generate": 0.0, "insert": 0.0, "delete": 0.0}
     rows = 0
-    catalogue, wal = pair.catalogue, pair.wal()
+    catalogue, before = pair.catalogue, pair.cost()
     with (
         connect(pair.primary, purpose="insert script") as origin,
         connect(pair.backup, purpose="insert script", autocommit=True) as destination,
@@ -60,7 +60,7 @@ def measure(pair: Pair, batches: int) -> Measurement:
         seconds=sum(parts.values()),
         rows=rows,
         trees=len(trees),
-        wal=pair.wal_since(wal),
+        cost=pair.cost() - before,
         parts=parts,
         problems=pair.problems(),
     )

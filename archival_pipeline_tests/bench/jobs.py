@@ -9,7 +9,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,9 +52,9 @@ def present() -> frozenset[str]:
     """Names of the jobs that the code location has."""
     code = (
         "import json; from archival_pipeline.definitions import defs; "
-        "print(json.dumps([job.name for job in defs.resolve_all_job_defs()]))"
+        "print(json.dumps([job.name for job in defs.jobs or []]))"
     )
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True)
     return frozenset(json.loads(done.stdout.splitlines()[-1]))
 
 
@@ -80,19 +80,18 @@ def measure_delete(pair: Pair, home: Path) -> Measurement:
 
 
 def _run(pair: Pair, home: Path, line: Line) -> Measurement:
-    before, wal = pair.rows(), pair.wal()
+    rows, before = sum(pair.rows()[0].values()), pair.cost()
     said = _execute(pair, home, line)
-    moved = abs(sum(pair.rows()[0].values()) - sum(before[0].values()))
+    cost = replace(pair.cost() - before, client_cpu_seconds=said["cpu_seconds"])
     return Measurement(
         line=line.key,
         seconds=said["run_seconds"] or said["wall_seconds"],
-        rows=moved,
+        rows=abs(sum(pair.rows()[0].values()) - rows),
         trees=len(pair.forest.movable),
-        wal=pair.wal_since(wal),
+        cost=cost,
         parts=said["steps"],
         wall_seconds=said["wall_seconds"],
         peak_bytes=said["peak_bytes"],
-        cpu_seconds=said["cpu_seconds"],
         problems=_problems(pair, line, said),
     )
 

@@ -35,34 +35,33 @@ def measure(pair: Pair, pump: str, *, restore: bool) -> Iterator[Measurement]:
     """Pump everything to the backup and delete it from the primary; then, if wanted, the same way back."""
     rows = sum(pair.forest.rows.values())
     yield from _one_way(pair, f"raw_pipe_{pump}", PUMPS[pump], pair.primary, pair.backup, rows)
-    if restore and pump == "psql":
+    if restore:
         settle(pair.primary, pair.backup)
-        yield from _one_way(pair, "raw_restore", PUMPS[pump], pair.backup, pair.primary, rows)
+        yield from _one_way(pair, f"raw_restore_{pump}", PUMPS[pump], pair.backup, pair.primary, rows)
 
 
 def _one_way(
     pair: Pair, line: str, pump: Pump, origin: DatabaseSettings, destination: DatabaseSettings, rows: int
 ) -> Iterator[Measurement]:
-    wal, started = pair.wal(), perf_counter()
+    before, started = pair.cost(), perf_counter()
     pump(pair, origin, destination)
-    copied, wal_copied = perf_counter(), pair.wal_since(wal)
-    # Reading the position of the logs is not part of the work.
+    copied, between = perf_counter(), pair.cost()
+    # Taking the reading is not part of the work.
     resumed = perf_counter()
     _delete(origin, pair.tables)
     copy_seconds, delete_seconds = copied - started, perf_counter() - resumed
-    wal_all = pair.wal_since(wal)
+    after = pair.cost()
     yield Measurement(
         line=line,
         seconds=copy_seconds + delete_seconds,
         rows=rows,
         trees=pair.forest.facts["trees"],
-        wal=wal_all,
+        cost=after - before,
         parts={"copy": copy_seconds, "delete": delete_seconds},
         problems=pair.problems() or _left_over(pair, origin),
     )
     if line == "raw_pipe_psql":
-        wal_deleted = type(wal)(wal_all.primary - wal_copied.primary, wal_all.backup - wal_copied.backup)
-        yield Measurement("raw_delete", delete_seconds, rows, pair.forest.facts["trees"], wal_deleted)
+        yield Measurement("raw_delete", delete_seconds, rows, pair.forest.facts["trees"], after - between)
 
 
 def _left_over(pair: Pair, origin: DatabaseSettings) -> tuple[str, ...]:

@@ -22,7 +22,8 @@ _NAMES = {
     "raw_pipe_psql": "raw pipe, psql | psql",
     "raw_pipe_psycopg": "raw pipe, psycopg",
     "raw_delete": "raw pipe, its deletes only",
-    "raw_restore": "raw pipe back, psql | psql",
+    "raw_restore_psql": "raw pipe back, psql | psql",
+    "raw_restore_psycopg": "raw pipe back, psycopg",
     "insert_script": "INSERT script (some batches)",
     "backup": "ours: process_backup",
     "restore": "ours: process_restore",
@@ -39,6 +40,7 @@ _HEADS = (
     "ratio",
     "peak MB",
     "WAL MB p/b",
+    "CPU µs/row",
     "wall s",
 )
 
@@ -96,9 +98,10 @@ def table(content: Mapping[str, Any]) -> str:
     """The document as text: a block for each size, and where our time goes."""
     context = content["context"]
     settings = ", ".join(f"{name} {value}" for name, value in context["settings"].items())
+    memory = context["memory_bytes"] / 1e9
     parts = [
         f"archival-pipeline {context['version']}, {context['variant']}, {context['flavour']}",
-        f"machine: {context['cores']} cores, {context['memory_bytes'] / 1e9:.0f} GB; PostgreSQL {context['postgresql']}",
+        f"machine: {context['cores']} cores, {memory:.0f} GB; PostgreSQL {context['postgresql']}",
         f"servers: {settings}",
     ]
     for size in content["sizes"].values():
@@ -108,9 +111,10 @@ def table(content: Mapping[str, Any]) -> str:
 
 
 def _block(data: Mapping[str, Any], lines: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    megabytes = data["table_and_index_bytes"] / _MEGABYTE
     head = (
         f"{data['trees']} trees, {data['instances']} instances, {data['rows']} rows in {data['tables_with_rows']} "
-        f"tables, {data['table_and_index_bytes'] / _MEGABYTE:.0f} MB with indexes, {data['large_objects']} large objects; "
+        f"tables, {megabytes:.0f} MB with indexes, {data['large_objects']} large objects; "
         f"{data['movable_trees']} trees may move"
     )
     rows = [_HEADS, *(_row(name, lines[name]) for name in _NAMES if name in lines)]
@@ -120,7 +124,8 @@ def _block(data: Mapping[str, Any], lines: Mapping[str, Mapping[str, Any]]) -> l
 
 def _row(name: str, line: Mapping[str, Any]) -> tuple[str, ...]:
     ratio = line.get("ratio_to_raw_pipe", line.get("ratio_to_raw_delete"))
-    wal = line["wal_bytes"]
+    wal = [f"{line[f'wal_{side}_bytes'] / _MEGABYTE:.0f}" for side in ("primary", "backup")]
+    cpu = line["cpu_microseconds_per_row"]
     return (
         _NAMES[name],
         f"{line['rows_per_second']:.0f}",
@@ -131,7 +136,8 @@ def _row(name: str, line: Mapping[str, Any]) -> tuple[str, ...]:
         f"{line['milliseconds_per_tree']:.2f}" if "milliseconds_per_tree" in line else "",
         f"{ratio:.2f}" if ratio is not None else "",
         f"{line['peak_memory_bytes'] / _MEGABYTE:.0f}" if "peak_memory_bytes" in line else "",
-        f"{wal['primary'] / _MEGABYTE:.0f}/{wal['backup'] / _MEGABYTE:.0f}",
+        "/".join(wal),
+        f"{cpu:.1f}" if cpu is not None else "",
         f"{line['wall_seconds']:.2f}" if "wall_seconds" in line else "",
     )
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-PUMPS = ("raw_pipe_psql", "raw_pipe_psycopg")
-"""Two ways to pump the same bytes; the faster one is the raw pipe."""
+PUMPED = ("raw_pipe", "raw_restore")
+"""Lines that are measured with two pumps, under ``<line>_<pump>``; the faster pump is the yardstick."""
 
+# Start of a line's key -> the line it is held against; the raw pipe for all others.
 _YARDSTICKS = {
     "restore": "raw_restore",
     "raw_restore": "raw_restore",
@@ -21,11 +22,29 @@ _YARDSTICKS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Wal:
-    """Bytes of write-ahead log; the backup's server also holds Dagster's storage, the ledger and the audit."""
+class Cost:
+    """What a line uses up. The backup's server also holds Dagster's storage, the ledger and the audit.
 
-    primary: int
-    backup: int
+    Attributes:
+        wal_primary_bytes: write-ahead log of the primary's server.
+        wal_backup_bytes: the same of the backup's.
+        server_cpu_seconds: processor time of both servers; unlike the clock it hardly changes with what else the
+            machine does. Always 0 where the system does not count the time of ended processes.
+        client_cpu_seconds: processor time of whatever drives the servers.
+    """
+
+    wal_primary_bytes: int
+    wal_backup_bytes: int
+    server_cpu_seconds: float
+    client_cpu_seconds: float
+
+    def __sub__(self, other: Cost) -> Cost:
+        return Cost(
+            self.wal_primary_bytes - other.wal_primary_bytes,
+            self.wal_backup_bytes - other.wal_backup_bytes,
+            self.server_cpu_seconds - other.server_cpu_seconds,
+            self.client_cpu_seconds - other.client_cpu_seconds,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +56,10 @@ class Measurement:
         seconds: how long it took; for a job from start to end as Dagster's run record says.
         rows: rows that it moved or deleted.
         trees: trees among them; None where a line knows no trees.
-        wal: write-ahead log of both servers.
+        cost: what it used up.
         parts: seconds by part of the work.
         wall_seconds: for a job from the start of its interpreter to its exit.
         peak_bytes: for a job the largest resident memory of its process.
-        cpu_seconds: for a job the processor time of its process, servers not counted.
         problems: why the line does not count; empty if it does.
     """
 
@@ -49,11 +67,10 @@ class Measurement:
     seconds: float
     rows: int
     trees: int | None
-    wal: Wal
+    cost: Cost
     parts: dict[str, float] = field(default_factory=dict)
     wall_seconds: float | None = None
     peak_bytes: int | None = None
-    cpu_seconds: float | None = None
     problems: tuple[str, ...] = ()
 
     @property
@@ -80,12 +97,13 @@ class SizeResult:
         return [f"{m.line} at {self.data['trees']} trees: {text}" for m in self.measurements for text in m.problems]
 
     def lines(self) -> dict[str, dict[str, Any]]:
-        """Each line's medians and ratios by its key; the raw pipe stands under ``raw_pipe`` as well."""
+        """Medians and ratios by line; the faster of two pumps stands under the key without a pump as well."""
         found = {name: summarise(group) for name, group in _by_line(self.measurements).items()}
-        rates = {name: found[name]["rows_per_second"] for name in PUMPS if name in found}
-        if rates:
-            chosen = max(rates, key=lambda name: rates[name])
-            found["raw_pipe"] = found[chosen] | {"pump": chosen.removeprefix("raw_pipe_")}
+        for line in PUMPED:
+            rates = {name: found[name]["rows_per_second"] for name in found if name.startswith(f"{line}_")}
+            if rates:
+                chosen = max(rates, key=lambda name: rates[name])
+                found[line] = found[chosen] | {"pump": chosen.removeprefix(f"{line}_")}
         return {name: numbers | _ratios(name, numbers, found) for name, numbers in found.items()}
 
 
@@ -101,7 +119,8 @@ def summarise(group: Sequence[Measurement]) -> dict[str, Any]:
         "repeats": len(group),
         "rows": middle.rows,
         "trees": middle.trees,
-        "wal_bytes": asdict(middle.wal),
+        **asdict(middle.cost),
+        "cpu_microseconds_per_row": _microseconds_per_row(group),
         "parts_seconds": middle.parts,
     }
     if middle.trees:
@@ -109,9 +128,13 @@ def summarise(group: Sequence[Measurement]) -> dict[str, Any]:
         numbers["milliseconds_per_tree"] = 1_000 / numbers["trees_per_second"]
     if middle.wall_seconds is not None:
         numbers["wall_seconds"] = median(m.wall_seconds for m in group if m.wall_seconds is not None)
-        numbers["cpu_seconds"] = median(m.cpu_seconds for m in group if m.cpu_seconds is not None)
         numbers["peak_memory_bytes"] = max(m.peak_bytes for m in group if m.peak_bytes is not None)
     return numbers
+
+
+def _microseconds_per_row(group: Sequence[Measurement]) -> float | None:
+    costs = [(m.cost.server_cpu_seconds + m.cost.client_cpu_seconds) / m.rows for m in group if m.rows]
+    return median(costs) * 1e6 if costs else None
 
 
 def _by_line(measurements: Iterable[Measurement]) -> dict[str, list[Measurement]]:
@@ -124,7 +147,7 @@ def _by_line(measurements: Iterable[Measurement]) -> dict[str, list[Measurement]
 
 def _ratios(name: str, numbers: dict[str, Any], found: dict[str, dict[str, Any]]) -> dict[str, float]:
     """How a line compares with its yardstick, where that was measured."""
-    other = _YARDSTICKS.get(name, "raw_pipe")
+    other = next((mark for line, mark in _YARDSTICKS.items() if name.startswith(line)), "raw_pipe")
     if other not in found:
         return {}
     key = "ratio_to_raw_delete" if other == "raw_delete" else "ratio_to_raw_pipe"

@@ -6,12 +6,14 @@ Every line starts from a copy of the same templates: analysed, vacuumed, all of 
 from __future__ import annotations
 
 import itertools
-from contextlib import ExitStack, contextmanager
+import os
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
+import psutil
 from psycopg import sql
 
 from archival_pipeline.archival import service
@@ -23,7 +25,7 @@ from archival_pipeline.database.connections import connect
 from archival_pipeline.local import jbpm_schema
 from archival_pipeline.local.postgres import EmbeddedPostgres
 from archival_pipeline.local.sample_data import Profile, generate
-from archival_pipeline_tests.bench.results import Wal
+from archival_pipeline_tests.bench.results import Cost
 from archival_pipeline_tests.support.archive import dagster_url, environment_of, settings_of
 
 if TYPE_CHECKING:
@@ -195,14 +197,12 @@ class Pair:
             with connect(settings, purpose="checkpoint", autocommit=True) as session:
                 session.execute("CHECKPOINT")
 
-    def wal(self) -> Wal:
-        """Where the write-ahead logs stand."""
-        return Wal(_wal_position(self.primary), _wal_position(self.backup))
-
-    def wal_since(self, before: Wal) -> Wal:
-        """What was written to the logs since then."""
-        now = self.wal()
-        return Wal(now.primary - before.primary, now.backup - before.backup)
+    def cost(self) -> Cost:
+        """What has been used up so far; the difference of two readings is what a line has used up."""
+        servers = _processor_seconds(self.scene.primary) + _processor_seconds(self.scene.backup)
+        # This process and the processes it has waited for.
+        client = sum(os.times()[:4])
+        return Cost(_wal_position(self.primary), _wal_position(self.backup), servers, client)
 
     def rows(self) -> tuple[dict[str, int], dict[str, int]]:
         """Rows by table in the primary and in the backup."""
@@ -269,3 +269,15 @@ def _wal_position(settings: DatabaseSettings) -> int:
         row = session.execute("SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint").fetchone()
         assert row is not None
         return int(row[0])
+
+
+def _processor_seconds(cluster: EmbeddedPostgres) -> float:
+    """Processor time of a server: of its living processes, and of those that have ended."""
+    server = psutil.Process(cluster.pid)
+    own = server.cpu_times()
+    seconds = own.user + own.system + own.children_user + own.children_system
+    for child in server.children():
+        with suppress(psutil.NoSuchProcess):
+            times = child.cpu_times()
+            seconds += times.user + times.system
+    return float(seconds)
