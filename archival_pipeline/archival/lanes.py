@@ -81,12 +81,15 @@ class Lane:
         audit_id: shown to the DBA.
         limits: time limits of every session.
         read_only: whether the servers should refuse every write (a dry run).
+        generic_plans: plan each statement once for all batches. Right for a worker, whose statements look up small
+            arrays of keys by index; wrong for statements over a whole selection.
     """
 
     settings: Settings
     audit_id: str
     limits: Limits
     read_only: bool = False
+    generic_plans: bool = False
     _sessions: dict[str, psycopg.Connection[Any]] = field(default_factory=dict)
 
     def session(self, side: Side) -> psycopg.Connection[Any]:
@@ -110,6 +113,10 @@ class Lane:
             # Every table has a few statements; all of them stay prepared for the whole run.
             session.prepared_max = 1_000
             session.read_only = self.read_only or None
+            if self.generic_plans:
+                session.prepare_threshold = 0
+                with session.transaction():
+                    session.execute("SET plan_cache_mode = force_generic_plan")
             self._sessions[name] = session
         return session
 

@@ -275,8 +275,8 @@ class _Opening:
     direction: Direction
     lock: OperationLock | None
 
-    def lane(self) -> Lane:
-        return Lane(self.settings, self.audit_id, LIMITS, read_only=self.options.dry_run)
+    def lane(self, *, worker: bool) -> Lane:
+        return Lane(self.settings, self.audit_id, LIMITS, read_only=self.options.dry_run, generic_plans=worker)
 
     @property
     def checked_as(self) -> Operation:
@@ -287,7 +287,7 @@ class _Opening:
 
 
 def _open(opening: _Opening, ledger: Ledger | RehearsalLedger, audit: AuditLog | SilentAudit) -> Move:
-    control = opening.lane()
+    control = opening.lane(worker=False)
     try:
         with control.session("primary").transaction(), control.session("backup").transaction():
             return _checked(opening, ledger, audit, control)
@@ -326,7 +326,7 @@ def _checked(opening: _Opening, ledger: Ledger | RehearsalLedger, audit: AuditLo
         direction=opening.direction,
         lock=opening.lock,
         control=control,
-        lanes=Lanes([opening.lane() for _ in range(options.lanes)], signal),
+        lanes=Lanes([opening.lane(worker=True) for _ in range(options.lanes)], signal),
         signal=signal,
         pace=Pace(signal, ledger.control, options.pause_between_batches_ms, options.stop_at, options.lanes),
         engine_role=lob_modes.engine_role(primary),

@@ -121,6 +121,7 @@ def _examine(lane: Lane, move: Move, root: int, members: Sequence[int]) -> TreeR
     destination = lane.session(move.direction.destination)
     try:
         with lane.snapshot(move.direction.origin) as origin, destination.transaction(force_rollback=True):
+            _by_index(destination)
             found, ours = _measure(origin, move, members)
             theirs = _read_back(destination, move, found)
             if theirs.rows:
@@ -145,6 +146,7 @@ def _commit(lane: Lane, move: Move, batch: Batch, trees: Trees, already: Trees) 
         found, ours = _measure(origin, move, [member for members in trees.values() for member in members])
         standing = [_measure(origin, move, members) for members in already.values()]
         with destination.transaction():
+            _by_index(destination)
             writing.write_rows(origin, destination, move, found, ours)
             theirs = _read_back(destination, move, found)
             for their_keys, measured in standing:
@@ -188,6 +190,11 @@ def verify_batch(lane: Lane, move: Move, batch: Batch) -> Copied:
         return Copied(0, {}, 0, 0, tuple(stay))
     ledger.copied(batch, kept, total)
     return Copied(len(kept), {name: d.rows for name, d in total.filled().items()}, total.size, total.lost, tuple(stay))
+
+
+def _by_index(destination: psycopg.Connection[Any]) -> None:
+    """Read back by index only: a destination that was empty a moment ago has no statistics, and its plans would scan."""
+    destination.execute("SET LOCAL enable_seqscan = off")
 
 
 def current_transaction(session: psycopg.Connection[Any]) -> str:
