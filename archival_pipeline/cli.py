@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import click
 
-from archival_pipeline.commands import asking, audits, moving, output, upkeep
+from archival_pipeline.commands import asking, audits, moving, output, steering, upkeep
 
 _EPILOG = """\
 \b
@@ -44,6 +44,13 @@ for command in (
     asking.children,
     asking.generate_sql,
     moving.backup,
+    moving.restore,
+    moving.delete_bulk,
+    steering.pause,
+    steering.resume,
+    steering.slow,
+    steering.stop,
+    steering.reconcile,
     audits.audits,
 ):
     cli.add_command(command)

@@ -33,7 +33,9 @@ class _Rows:
     keys: dict[bytes, str]
 
 
-def verdict(lane: Lane, move: Move, root: int, members: Sequence[int], gone: Mapping[str, Digest]) -> TreeReport | None:
+def verdict(
+    lane: Lane, move: Move, root: int, members: Sequence[int], gone: Mapping[str, Digest], *, intact: bool
+) -> TreeReport | None:
     """Say whether a tree may be deleted as it is now, inside the transaction that has just deleted it.
 
     Args:
@@ -42,6 +44,8 @@ def verdict(lane: Lane, move: Move, root: int, members: Sequence[int], gone: Map
         root: the tree.
         members: its instances.
         gone: digests of what was just deleted.
+        intact: whether the destination still holds the whole batch as it was read back there. Only then can rows that
+            the origin lacks be the work of the engine's own cleanup.
 
     Returns:
         None if the operation compares nothing, or if the destination has every deleted row: the tree is equal, or the
@@ -60,11 +64,14 @@ def verdict(lane: Lane, move: Move, root: int, members: Sequence[int], gone: Map
             return None
         copied = _read_all(there, move, found, archive=archive)
     tables = "; ".join(wrong)
+    if not move.direction.copies:
+        detail = f"the other database does not hold the same: {tables}"
+        return TreeReport(root, "skipped", "not_backed_up", root, detail=detail)
     with lane.snapshot(move.direction.origin) as before:
         # The deletion is not committed, so a snapshot still shows what it has removed.
         mine = keys.resolve(before, move.catalogue, members)
         origin = _read_all(before, move, mine, archive=is_archive(move.direction.origin))
-    if all(not rows.hashes - _of(copied, name).hashes for name, rows in origin.items()):
+    if intact and all(not rows.hashes - _of(copied, name).hashes for name, rows in origin.items()):
         return None
     if not any(_vanished(rows, _of(origin, name)) for name, rows in copied.items()):
         detail = f"the tree changed after it was copied: {tables}"

@@ -29,6 +29,15 @@ class Direction:
         return self.operation != "delete"
 
     @property
+    def proof_with_copy(self) -> bool:
+        """Whether the digests of both sides are compared before the copy commits, and not right before the deletion.
+
+        What leaves the primary is proven at the last moment, against the committed backup. What comes back to it
+        belongs to the engine as soon as it is committed, so there the proof must come before.
+        """
+        return self.operation == "restore"
+
+    @property
     def ledger_with_copy(self) -> bool:
         """Whether the ledger stands in the database that is written, so that both commit together."""
         return self.destination == "backup"

@@ -29,7 +29,7 @@ def eligible(move: Move, batches: Sequence[Batch]) -> Iterator[tuple[Batch, Tree
         if move.must_be_over:
             stay |= trees.obstacles(origin, every, move.date_limit)
         if move.direction.operation == "restore":
-            stay |= conflicts.find(origin, move.control.session("primary"), every)
+            stay |= conflicts.find(origin, move.control.session("primary"), move.catalogue, every)
     for batch in batches:
         may_go = {root: every[root] for root in batch.root_ids if root not in stay and every[root]}
         yield batch, may_go, [stay[root] for root in batch.root_ids if root in stay]

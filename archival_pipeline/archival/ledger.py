@@ -45,6 +45,7 @@ class Batch:
     member_ids: list[int] = field(default_factory=list)
     member_roots: list[int] = field(default_factory=list)
     digests: dict[str, str] | None = None
+    table_rows: dict[str, int] | None = None
     row_count: int = 0
     lost_objects: int = 0
     pending_objects: list[int] = field(default_factory=list)
@@ -54,7 +55,7 @@ class Batch:
 
     @property
     def expected(self) -> dict[str, Digest]:
-        """The digests that were read back at the destination."""
+        """The digests that were read back at the destination, once they were."""
         return {name: Digest.parse(text) for name, text in (self.digests or {}).items()}
 
     def trees(self) -> dict[int, list[int]]:
@@ -200,28 +201,52 @@ class Ledger:
         with self._guarded() as connection:
             connection.execute(load_sql("backup/ledger_set_members"), {"batch_id": batch.batch_id, **_members(trees)})
 
-    def copying(self, batch: Batch, trees: Mapping[int, Sequence[int]], measured: Measure, transaction: str) -> None:
+    def copying(
+        self,
+        batch: Batch,
+        trees: Mapping[int, Sequence[int]],
+        rows: Mapping[str, int],
+        proof: Measure | None,
+        transaction: str,
+    ) -> None:
         """Record the primary's transaction that is about to commit the batch's rows there."""
-        self._change("backup/ledger_copying", batch, _measured(trees, measured) | {"primary_transaction": transaction})
+        values = _copied(trees, rows, proof) | {"primary_transaction": transaction}
+        self._change("backup/ledger_copying", batch, values)
 
     def copied(
         self,
         batch: Batch,
         trees: Mapping[int, Sequence[int]],
-        measured: Measure,
+        rows: Mapping[str, int],
+        proof: Measure | None,
         session: psycopg.Connection[Any] | None = None,
     ) -> None:
-        """Record that the batch was read back; in the transaction of ``session`` that holds its rows, if given."""
-        self._change("backup/ledger_copied", batch, _measured(trees, measured), session)
+        """Record that the batch was copied.
+
+        Args:
+            batch: the batch.
+            trees: what stands at the destination.
+            rows: rows by table.
+            proof: what both sides agreed on, where it was measured.
+            session: the session whose transaction holds the rows, if that is in the backup; else the ledger's own.
+        """
+        self._change("backup/ledger_copied", batch, _copied(trees, rows, proof), session)
 
     def deleting(
-        self, batch: Batch, transaction: str, pending_objects: Sequence[int], pending_discards: Sequence[int]
+        self,
+        batch: Batch,
+        transaction: str,
+        pending_objects: Sequence[int],
+        pending_discards: Sequence[int],
+        proof: Measure | None,
     ) -> None:
-        """Record the primary's transaction that is about to delete the batch, and what is to be done after it."""
+        """Record the proof, the primary's transaction that is about to delete, and what is to be done after it."""
         parameters = {
             "primary_transaction": transaction,
             "pending_objects": array_literal(pending_objects),
             "pending_discards": array_literal(pending_discards),
+            "digests": _digests(proof),
+            "lost_objects": proof.lost if proof else 0,
         }
         self._change("backup/ledger_deleting", batch, parameters)
 
@@ -365,10 +390,17 @@ def _members(trees: Mapping[int, Sequence[int]]) -> dict[str, str]:
     }
 
 
-def _measured(trees: Mapping[int, Sequence[int]], measured: Measure) -> dict[str, Any]:
+def _copied(trees: Mapping[int, Sequence[int]], rows: Mapping[str, int], proof: Measure | None) -> dict[str, Any]:
     return {
-        "digests": json.dumps({name: str(digest) for name, digest in measured.filled().items()}),
-        "row_count": measured.rows,
-        "lost_objects": measured.lost,
+        "digests": _digests(proof),
+        "table_rows": json.dumps(rows),
+        "row_count": sum(rows.values()),
+        "lost_objects": proof.lost if proof else 0,
         **_members(trees),
     }
+
+
+def _digests(proof: Measure | None) -> str | None:
+    if proof is None:
+        return None
+    return json.dumps({name: str(digest) for name, digest in proof.filled().items()})

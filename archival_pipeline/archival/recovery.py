@@ -19,7 +19,7 @@ from archival_pipeline.archival.filters import parse_filters
 from archival_pipeline.archival.keys import array_literal, resolve
 from archival_pipeline.archival.ledger import Ledger
 from archival_pipeline.archival.removal import Removed, after_commit, delete_batch
-from archival_pipeline.archival.transfer import Copied, as_recorded, copy_batch, verify_batch
+from archival_pipeline.archival.transfer import Copied, as_recorded, copy_batch
 from archival_pipeline.catalogue import statements
 from archival_pipeline.database.sqlfiles import load_sql
 
@@ -35,24 +35,14 @@ _ATTEMPTS = 5
 Result = TypeVar("Result")
 
 
-def copy(lane: Lane, move: Move, batch: Batch) -> Copied:
+def copy(lane: Lane, move: Move, batch: Batch, *, thorough: bool) -> Copied:
     """Copy a batch, trying again when the reason may pass by itself."""
 
     def settle_and_copy() -> Copied:
         now = settle(lane, move, move.books()[1].reload(batch))
-        return copy_batch(lane, move, now) if now.state == "planned" else as_recorded(now)
+        return copy_batch(lane, move, now, thorough=thorough) if now.state == "planned" else as_recorded(now)
 
     return _again(move, AuditStep.EXECUTE, batch, settle_and_copy)
-
-
-def verify(lane: Lane, move: Move, batch: Batch) -> Copied:
-    """Measure a batch that is to be deleted without being copied, trying again when the reason may pass."""
-
-    def settle_and_verify() -> Copied:
-        now = move.books()[1].reload(batch)
-        return verify_batch(lane, move, now)
-
-    return _again(move, AuditStep.EXECUTE, batch, settle_and_verify)
 
 
 def delete(lane: Lane, move: Move, batch: Batch) -> Removed:
@@ -206,7 +196,7 @@ def settle(lane: Lane, move: Move, batch: Batch) -> Batch:
     if fate == "aborted":
         ledger.back_to(batch, "planned" if batch.state == "copying" else "copied")
     elif batch.state == "copying":
-        ledger.copied(batch, batch.trees(), Measure(batch.expected, batch.lost_objects))
+        ledger.copied(batch, batch.trees(), batch.table_rows or {}, Measure(batch.expected, batch.lost_objects))
     else:
         left = set(batch.pending_discards)
         kept = {root: members for root, members in batch.trees().items() if root not in left}

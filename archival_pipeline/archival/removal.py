@@ -1,8 +1,9 @@
-"""Deletes one copied batch from the origin, if what is deleted equals what was read back at the destination.
+"""Deletes one copied batch from the origin, if what is deleted equals what the destination gives back.
 
-One transaction of the origin: lock the instances, ask again whether they may go, delete in reverse order of the foreign
-keys, compare the digest of what was really deleted with the ledger table by table, unlink the large objects, write the
-transaction's id to the ledger, commit. Anything else than equality rolls back.
+One transaction of the origin: lock the instances, ask again whether they may go, read the batch back from what is
+committed at the destination, delete in reverse order of the foreign keys, compare the digest of what was really deleted
+with what was read back table by table, unlink the large objects, write proof and transaction id to the ledger, commit.
+Anything else than equality rolls back.
 
 A batch that changed since it was copied is deleted tree by tree, each under a savepoint: the trees that are still equal
 go, the others stay and are reported, and what was copied of them is taken back. Not here: copying (``transfer.py``).
@@ -17,7 +18,7 @@ from psycopg import Rollback
 
 from archival_pipeline import errors
 from archival_pipeline.archival import comparison, digests, keys, trees
-from archival_pipeline.archival.digests import Digest
+from archival_pipeline.archival.digests import Digest, Measure
 from archival_pipeline.archival.direction import is_archive
 from archival_pipeline.archival.keys import array_literal
 from archival_pipeline.archival.ledger import TreeReport
@@ -82,15 +83,46 @@ def _delete_whole(lane: Lane, move: Move, batch: Batch) -> Removed:
         obstacle = next(iter(_obstacles(origin, move, batch.trees()).values()), None)
         if obstacle is not None:
             raise BatchChangedError(f"instance {obstacle.root_id}: {obstacle.detail}")
-        gone, numbers = _delete_rows(origin, move, keys.resolve(origin, move.catalogue, batch.member_ids))
-        wrong = digests.differences(batch.expected, gone)
+        found = keys.resolve(origin, move.catalogue, batch.member_ids)
+        proof = _proof(lane, move, batch, found)
+        gone, numbers = _delete_rows(origin, move, found)
+        wrong = digests.differences(proof.filled(), gone) if proof else []
         if wrong:
             raise BatchChangedError(f"What would be deleted is not what was copied: {'; '.join(wrong)}.")
         removed.add(gone)
-        later = _before_commit(origin, move, batch, batch.trees(), numbers, [])
+        later = _before_commit(origin, move, batch, batch.trees(), numbers, proof=proof)
     removed.objects = len(numbers)
     after_commit(lane, move, batch, batch.trees(), later, [])
     return removed
+
+
+def _proof(lane: Lane, move: Move, batch: Batch, found: Keys) -> Measure | None:
+    """What the destination holds of the batch: read back now, from what is committed there.
+
+    Not from a primary that the batch was restored to: what came back may be at work already, and was proven with the
+    copy. None where the operation compares nothing.
+
+    Raises:
+        BatchChangedError: the copy has not the number of rows that were copied.
+    """
+    if not move.compares:
+        return None
+    if move.direction.proof_with_copy:
+        return Measure(batch.expected, batch.lost_objects)
+    proof = _read_back(lane, move, found)
+    if move.direction.copies and _rows(proof) != batch.table_rows:
+        raise BatchChangedError("The copy is no longer what was written.")
+    return proof
+
+
+def _read_back(lane: Lane, move: Move, found: Keys) -> Measure:
+    side = move.direction.destination
+    with lane.snapshot(side) as there:
+        return digests.measure(there, move.catalogue, found, archive=is_archive(side))
+
+
+def _rows(measured: Measure) -> dict[str, int]:
+    return {name: digest.rows for name, digest in measured.filled().items()}
 
 
 def _delete_apart(lane: Lane, move: Move, batch: Batch) -> Removed:
@@ -101,10 +133,11 @@ def _delete_apart(lane: Lane, move: Move, batch: Batch) -> Removed:
     numbers: list[int] = []
     with origin.transaction():
         _lock(origin, move, batch)
+        intact = _copy_is_intact(lane, move, batch, keys.resolve(origin, move.catalogue, batch.member_ids))
         for root, members in batch.trees().items():
             verdict = _obstacles(origin, move, {root: members}).get(root)
             if verdict is None:
-                verdict = _delete_tree(lane, move, root, members, removed, numbers)
+                verdict = _delete_tree(lane, move, root, members, removed, numbers, intact=intact)
             if verdict is None:
                 kept[root] = members
             else:
@@ -118,19 +151,34 @@ def _delete_apart(lane: Lane, move: Move, batch: Batch) -> Removed:
 
 
 def _delete_tree(
-    lane: Lane, move: Move, root: int, members: Sequence[int], removed: Removed, numbers: list[int]
+    lane: Lane, move: Move, root: int, members: Sequence[int], removed: Removed, numbers: list[int], *, intact: bool
 ) -> TreeReport | None:
     """Delete one tree under a savepoint; undo it and say why where it is not what was copied."""
     origin = lane.session(move.direction.origin)
     verdict: TreeReport | None = None
     with origin.transaction() as savepoint:
         gone, objects = _delete_rows(origin, move, keys.resolve(origin, move.catalogue, members))
-        verdict = comparison.verdict(lane, move, root, members, gone)
+        verdict = comparison.verdict(lane, move, root, members, gone, intact=intact)
         if verdict is not None:
             raise Rollback(savepoint)
         numbers += objects
         removed.add(gone)
     return verdict
+
+
+def _copy_is_intact(lane: Lane, move: Move, batch: Batch, found: Keys) -> bool:
+    """Whether the copy still has as many rows as were copied: between copy and deletion there may be days.
+
+    Not asked of a primary that was restored to, which may be at work already.
+    """
+    if move.direction.proof_with_copy:
+        return True
+    if not move.direction.copies:
+        return False
+    with lane.snapshot("backup") as backup:
+        its_own = keys.resolve(backup, move.catalogue, batch.member_ids)
+    # A cleanup by the engine may have taken rows that lead to others, so the copy's own keys count as well.
+    return any(_rows(_read_back(lane, move, each)) == batch.table_rows for each in (found, its_own))
 
 
 def _lock(origin: psycopg.Connection[Any], move: Move, batch: Batch) -> None:
@@ -182,7 +230,9 @@ def _before_commit(
     batch: Batch,
     kept: Trees,
     numbers: list[int],
-    discards: Sequence[int],
+    discards: Sequence[int] = (),
+    *,
+    proof: Measure | None = None,
 ) -> list[int]:
     """Unlink as many large objects as one transaction can, and tell the ledger; return the numbers that are left."""
     lock, ledger = move.books()
@@ -193,7 +243,7 @@ def _before_commit(
     mine = _unshared(origin, move, numbers)
     now, later = mine[: move.object_cap], mine[move.object_cap :]
     _unlink(origin, now)
-    ledger.deleting(batch, current_transaction(origin), later, discards)
+    ledger.deleting(batch, current_transaction(origin), later, discards, proof)
     return later
 
 

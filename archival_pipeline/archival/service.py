@@ -1,76 +1,35 @@
-"""What programs ask of the archive, one function per operation: migrate, check, count, find, children, script, backup.
+"""What programs ask of the archive, one function per question: migrate, check, count, find, children, script, audits.
 
 The command line and the REST interface call these and add nothing but their own form. Sessions are opened and closed
-inside, PostgreSQL's errors come out as ours. Not here: the steps of a backup (``steps.py``), which Dagster calls one by
-one.
+inside, PostgreSQL's errors come out as ours. Not here: running an operation (``operating.py``).
 """
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 import psycopg
 from psycopg import sql
 
 from archival_pipeline import errors
-from archival_pipeline.archival import audit, keys, move, script, selection, steps, trees
+from archival_pipeline.archival import audit, keys, script, selection, trees
 from archival_pipeline.archival import filters as filtering
-from archival_pipeline.archival.audit import AuditStatus, AuditStep
-from archival_pipeline.archival.steps import WaveResult
 from archival_pipeline.catalogue import backup_tables, indexes, lob_modes, pairing, preflight
 from archival_pipeline.catalogue.binding import bind
 from archival_pipeline.catalogue.jbpm import JBPM
 from archival_pipeline.catalogue.preflight_rights import Operation
 from archival_pipeline.database import introspection, migrations
-from archival_pipeline.database.connections import connect
+from archival_pipeline.database.connections import short_session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from archival_pipeline.archival.audit import AuditCriteria, AuditRow
     from archival_pipeline.archival.filters import Filters
-    from archival_pipeline.archival.ledger import Totals, TreeReport
-    from archival_pipeline.archival.options import Options
-    from archival_pipeline.archival.steps import Plan, Wave
     from archival_pipeline.settings import DatabaseSettings, Settings
 
 Which = Literal["primary", "backup"]
 BOTH: tuple[Which, ...] = ("primary", "backup")
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Where a backup is, told after each step.
-
-    Attributes:
-        step: the step that was just done.
-        plan: what is to do; None until it is planned.
-        wave: the wave it worked on, if any.
-    """
-
-    step: AuditStep
-    plan: Plan | None = None
-    wave: Wave | None = None
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What became of a backup.
-
-    Attributes:
-        audit_id: the operation.
-        totals: what the ledger says; a dry run moves nothing.
-        stayed: the trees that stay, with the reason.
-        work: trees, instances and rows that were copied, or in a dry run would be.
-    """
-
-    audit_id: str
-    totals: Totals
-    stayed: list[TreeReport]
-    work: WaveResult
 
 
 def migrate(settings: Settings, which: Collection[Which] = BOTH) -> list[str]:
@@ -92,8 +51,8 @@ def migrate(settings: Settings, which: Collection[Which] = BOTH) -> list[str]:
     if "backup" not in which:
         return []
     with (
-        _session(settings.primary, "reading the engine's tables") as primary,
-        _session(settings.backup, "migrating the backup's tables", read_only=False) as backup,
+        short_session(settings.primary, "reading the engine's tables") as primary,
+        short_session(settings.backup, "migrating the backup's tables", read_only=False) as backup,
     ):
         return backup_tables.migrate_backup_tables(primary, backup, JBPM)
 
@@ -121,8 +80,8 @@ def _revisions(database: DatabaseSettings, name: Which) -> str:
 
 def _table_statements(settings: Settings) -> str:
     with (
-        _session(settings.primary, "reading the engine's tables") as primary,
-        _session(settings.backup, "reading the backup's tables") as backup,
+        short_session(settings.primary, "reading the engine's tables") as primary,
+        short_session(settings.backup, "reading the backup's tables") as backup,
     ):
         schemas = introspection.read_schema(primary), introspection.read_schema(backup)
         conflicts = backup_tables.conflicts(JBPM, *schemas)
@@ -149,8 +108,8 @@ def check(settings: Settings) -> preflight.Report:
     """Look at both databases as a backup would before it writes; reads only."""
     behind = pending_migrations(settings)
     with (
-        _session(settings.primary, "checking the primary") as primary,
-        _session(settings.backup, "checking the backup") as backup,
+        short_session(settings.primary, "checking the primary") as primary,
+        short_session(settings.backup, "checking the backup") as backup,
     ):
         schema = introspection.read_schema(primary)
         clob_mode = lob_modes.detect_clob_mode(primary, JBPM, schema, settings.engine.clob_mode)
@@ -175,15 +134,15 @@ def _other_primary(primary: psycopg.Connection[Any], backup: psycopg.Connection[
 def pair(settings: Settings) -> None:
     """Pair the backup with the configured primary from now on, whatever it was paired with before."""
     with (
-        _session(settings.primary, "reading the primary's identity") as primary,
-        _session(settings.backup, "pairing the backup", read_only=False) as backup,
+        short_session(settings.primary, "reading the primary's identity") as primary,
+        short_session(settings.backup, "pairing the backup", read_only=False) as backup,
     ):
         pairing.replace_pairing(backup, introspection.read_server(primary))
 
 
 def count(settings: Settings, filters: Filters, database: Which = "primary") -> int:
     """How many process instances the filters pick now."""
-    with _session(_database(settings, database), "counting process instances") as session:
+    with short_session(_database(settings, database), "counting process instances") as session:
         return selection.count(session, _bound(settings, session, filters))
 
 
@@ -191,13 +150,13 @@ def find(
     settings: Settings, filters: Filters, *, page_size: int, page_number: int = 1, database: Which = "primary"
 ) -> list[int]:
     """One page of the process instances that the filters pick, in order; pages count from 1."""
-    with _session(_database(settings, database), "finding process instances") as session:
+    with short_session(_database(settings, database), "finding process instances") as session:
         return selection.find(session, _bound(settings, session, filters), page_size, page_number)
 
 
 def children(settings: Settings, process_instance_ids: Sequence[int], database: Which = "primary") -> list[int]:
     """All descendants of the given instances, the given ones left out, in order."""
-    with _session(_database(settings, database), "finding children") as session:
+    with short_session(_database(settings, database), "finding children") as session:
         return selection.children(session, process_instance_ids)
 
 
@@ -206,7 +165,7 @@ def generate_sql(settings: Settings, process_instance_ids: Sequence[int]) -> lis
 
     For people and for rehearsals: the script holds every value. Nothing checks whether the instances have ended.
     """
-    with _session(settings.primary, "generating the script") as session:
+    with short_session(settings.primary, "generating the script") as session:
         schema = introspection.read_schema(session)
         clob_mode = lob_modes.detect_clob_mode(session, JBPM, schema, settings.engine.clob_mode)
         catalogue = bind(JBPM, schema, clob_mode)
@@ -215,95 +174,17 @@ def generate_sql(settings: Settings, process_instance_ids: Sequence[int]) -> lis
         return script.insert_script(session, catalogue, keys.resolve(session, catalogue, members))
 
 
-def backup(
-    settings: Settings,
-    audit_id: str,
-    filters: Filters,
-    options: Options,
-    progress: Callable[[Progress], None] = lambda _: None,
-) -> Outcome:
-    """Move the trees that the filters pick to the backup, step by step, in this process.
-
-    Args:
-        settings: where the databases are.
-        audit_id: the operation's id; one that the ledger knows is taken up again.
-        filters: which instances.
-        options: how.
-        progress: called after each step.
-
-    Raises:
-        BusyError: another operation is at work.
-        ArchivalError: the operation ended early; audit and ledger say so, and finished batches stay finished.
-    """
-    opened = move.open_move(settings, audit_id, filters, options)
-    try:
-        return _steps(opened, progress)
-    except BaseException as error:
-        _end_if_open(opened, error)
-        raise
-    finally:
-        opened.close()
-
-
-def _steps(opened: move.Move, progress: Callable[[Progress], None]) -> Outcome:
-    work = WaveResult()
-    steps.count(opened)
-    progress(Progress(AuditStep.COUNT))
-    plan = steps.fetch(opened)
-    progress(Progress(AuditStep.FETCH, plan))
-    for wave in plan.waves:
-        steps.children(opened, wave)
-        progress(Progress(AuditStep.CHILDREN, plan, wave))
-        steps.generate_sql(opened, wave)
-        progress(Progress(AuditStep.GENERATE_SQL, plan, wave))
-        _add(work, steps.execute(opened, wave))
-        progress(Progress(AuditStep.EXECUTE, plan, wave))
-        steps.delete(opened, wave)
-        progress(Progress(AuditStep.DELETE, plan, wave))
-    totals = steps.complete(opened)
-    progress(Progress(AuditStep.COMPLETE, plan))
-    return Outcome(opened.audit_id, totals, opened.ledger.reports(), work)
-
-
-def _add(work: WaveResult, result: WaveResult) -> None:
-    work.trees += result.trees
-    work.instances += result.instances
-    work.size += result.size
-    work.seconds += result.seconds
-    work.add_rows(result.rows)
-
-
-def _end_if_open(opened: move.Move, error: BaseException) -> None:
-    """Close the books where something ended the operation between two steps; each step closes its own."""
-    if opened.lock is None or opened.lock.connection.closed:
-        return
-    row = audit.latest(opened.lock.connection, opened.audit_id)
-    if row is None or row["audit_status"] not in (AuditStatus.INITIATED, AuditStatus.IN_PROGRESS):
-        return
-    stopped = not isinstance(error, Exception)
-    failure = errors.CancelledError if stopped else errors.ArchivalError
-    opened.end(
-        AuditStatus.CANCELLED if stopped else AuditStatus.FAILED,
-        AuditStep.COMPLETE,
-        failure(
-            f"The operation ended between two steps ({type(error).__name__}).",
-            resolve="Finished batches stay finished; run the same job again to go on.",
-        ),
-        datetime.now(UTC),
-    )
-
-
 def audits(
     settings: Settings, criteria: AuditCriteria, *, page_size: int, page_number: int = 1
 ) -> tuple[list[AuditRow], int]:
     """The newest row of each audit that matches, newest audit first, and how many match in all."""
-    with _session(settings.backup, "listing audits") as session:
+    with short_session(settings.backup, "listing audits") as session:
         return audit.discover(session, criteria, page_number, page_size)
 
 
 def audit_count(settings: Settings, criteria: AuditCriteria) -> int:
     """How many audits match."""
-    with _session(settings.backup, "counting audits") as session:
+    with short_session(settings.backup, "counting audits") as session:
         return audit.discover_count(session, criteria)
 
 
@@ -313,7 +194,7 @@ def audit_latest(settings: Settings, audit_id: str) -> AuditRow:
     Raises:
         RequestError: there is no such audit.
     """
-    with _session(settings.backup, "reading an audit") as session:
+    with short_session(settings.backup, "reading an audit") as session:
         row = audit.latest(session, audit_id)
     if row is None:
         raise _no_audit(audit_id)
@@ -328,7 +209,7 @@ def audit_timeline(
     Raises:
         RequestError: there is no such audit.
     """
-    with _session(settings.backup, "reading an audit") as session:
+    with short_session(settings.backup, "reading an audit") as session:
         rows, total = audit.timeline(session, audit_id, page_number, page_size), audit.summary(session, audit_id)
     if total == 0:
         raise _no_audit(audit_id)
@@ -350,14 +231,3 @@ def _bound(settings: Settings, session: psycopg.Connection[Any], filters: Filter
 
 def _database(settings: Settings, which: Which) -> DatabaseSettings:
     return settings.primary if which == "primary" else settings.backup
-
-
-@contextmanager
-def _session(database: DatabaseSettings, doing: str, *, read_only: bool = True) -> Iterator[psycopg.Connection[Any]]:
-    """One transaction on a database, committed when all went well; what PostgreSQL refuses comes out as our error."""
-    try:
-        with connect(database, purpose=doing, limits=move.LIMITS) as session:
-            session.read_only = read_only or None
-            yield session
-    except psycopg.Error as error:
-        raise errors.from_database(error, doing) from error

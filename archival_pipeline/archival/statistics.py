@@ -46,4 +46,6 @@ class Analyzer:
         if due:
             names = sql.SQL(", ").join(map(sql.Identifier, sorted(due)))
             with self._connection.transaction():
+                # A coarse picture is enough for look-ups by key, and costs a sixth of the usual one.
+                self._connection.execute("SET LOCAL default_statistics_target = 10")
                 self._connection.execute(sql.SQL("ANALYZE {}").format(names))

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from archival_pipeline import errors
-from archival_pipeline.archival import digests, eligibility, keys, picking, recovery, script, vacuum_advice
+from archival_pipeline.archival import conflicts, digests, eligibility, keys, picking, recovery, script, vacuum_advice
 from archival_pipeline.archival.audit import AuditEntry, AuditStatus, AuditStep
 from archival_pipeline.archival.direction import BACKUP, is_archive
 from archival_pipeline.archival.options import MAX_WAVES
@@ -120,6 +120,8 @@ def fetch(move: Move) -> Plan:
 
 def _plan(move: Move) -> None:
     selected, roots = picking.pick(move)
+    if move.direction.operation == "restore":
+        conflicts.require_issued(move, roots)
     size = move.options.batch_size
     batches = [roots[i : i + size] for i in range(0, len(roots), size)][: move.options.max_batches]
     per_wave = max(move.options.batches_per_wave, -(-len(batches) // MAX_WAVES))
@@ -198,13 +200,29 @@ def execute(move: Move, wave: Wave) -> WaveResult:
             move.audit.write(_copied_row(batch, copied, started))
 
         batches = [b for b in move.ledger.batches(wave.number) if b.state in ("planned", "copying") and b.member_ids]
-        if move.direction.copies:
-            recovery.insert_shared(move, batches)
-        work = recovery.copy if move.direction.copies else recovery.verify
-        move.lanes.run(move.pace.copying(batches), lambda lane, batch: work(lane, move, batch), report)
+        if not move.direction.copies:
+            return _accept(move, batches, started)
+        recovery.insert_shared(move, batches)
+        move.lanes.run(
+            move.pace.copying(batches),
+            lambda lane, batch: recovery.copy(lane, move, batch, thorough=batch is batches[0]),
+            report,
+        )
         result.seconds = _since(started)
         move.signal.check()
         return result
+
+
+def _accept(move: Move, batches: Sequence[Batch], started: datetime) -> WaveResult:
+    """A bulk deletion copies nothing: its batches are ready to be deleted as they are."""
+    _, ledger = move.books()
+    result = WaveResult()
+    for batch in batches:
+        ledger.copied(batch, batch.trees(), {}, None)
+        result.trees += len(batch.trees())
+        result.instances += len(batch.member_ids)
+    result.seconds = _since(started)
+    return result
 
 
 def _count_copied(result: WaveResult, batch: Batch, copied: Copied) -> None:

@@ -1,9 +1,9 @@
-"""Copies one batch to the destination, reads it back there, and commits only what is equal.
+"""Copies one batch to the destination, in one transaction there, from one snapshot of the origin.
 
-The life of a batch here: its keys are resolved and its rows measured in one snapshot of the origin; each table is
-streamed with COPY into one transaction of the destination; the destination is measured over the same keys; if every
-table is equal, the batch is committed and the ledger says ``copied``. Safe to run again: nothing outside the batch is
-touched, and a batch that failed has left nothing.
+The life of a batch here: its keys are resolved in the snapshot; each table is streamed with COPY, and the destination
+must have taken as many rows as the origin gave; where the proof belongs to the copy, both sides are measured over the
+same keys and must be equal; then the batch is committed and the ledger says ``copied``. Safe to run again: nothing
+outside the batch is touched, and a batch that failed has left nothing.
 
 A tree that cannot be copied is quarantined with its reason, and the rest of its batch goes on without it. Not here:
 deleting (``removal.py``), how rows get into a table (``writing.py``).
@@ -18,15 +18,16 @@ import psycopg
 
 from archival_pipeline import errors
 from archival_pipeline.archival import digests, keys, writing
+from archival_pipeline.archival.digests import Measure
 from archival_pipeline.archival.direction import is_archive
 from archival_pipeline.archival.keys import array_literal
 from archival_pipeline.archival.ledger import TreeReport
+from archival_pipeline.catalogue.binding import ClobMode
 from archival_pipeline.database.sqlfiles import load_sql
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from archival_pipeline.archival.digests import Measure
     from archival_pipeline.archival.keys import Keys
     from archival_pipeline.archival.lanes import Lane
     from archival_pipeline.archival.ledger import Batch
@@ -37,10 +38,10 @@ if TYPE_CHECKING:
 _ROW_FAULTS = ("22", "23")
 
 
-class TreeFaultError(errors.ArchivalError):
-    """Some tree of the batch cannot be copied as it is."""
+class AmbiguousObjectError(errors.VerificationError):
+    """A value can be read both as a text and as the number of a large object."""
 
-    code = "TREE_FAULT"
+    code = "AMBIGUOUS_LARGE_OBJECT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +63,26 @@ class Copied:
     quarantined: tuple[TreeReport, ...] = ()
 
 
-def copy_batch(lane: Lane, move: Move, batch: Batch) -> Copied:
-    """Copy a planned batch and verify it at the destination.
+def copy_batch(lane: Lane, move: Move, batch: Batch, *, thorough: bool) -> Copied:
+    """Copy a planned batch to the destination.
+
+    Args:
+        lane: its sessions.
+        move: the operation.
+        batch: planned, with its trees.
+        thorough: compare the digests of both sides before the commit, too. A restore always does; a backup does it for
+            one batch of each wave, to find at once what would spoil every batch (a trigger, an encoding), and proves
+            each batch right before its deletion (``removal.py``).
 
     Raises:
         DatabaseError: a server refused for a reason that lies in no tree; nothing was written.
-        LookupError: the origin no longer has the batch.
     """
     trees = batch.trees()
+    thorough = thorough or move.direction.proof_with_copy or move.catalogue.clob_mode is ClobMode.MIXED
     if not _present(lane, move, batch.member_ids):
         try:
-            return _commit(lane, move, batch, trees, already={})
-        except TreeFaultError:
+            return _commit(lane, move, batch, trees, already={}, thorough=thorough)
+        except errors.VerificationError:
             pass
         except psycopg.Error as error:
             if not _lies_in_rows(error):
@@ -85,8 +94,7 @@ def copy_batch(lane: Lane, move: Move, batch: Batch) -> Copied:
 
 def as_recorded(batch: Batch) -> Copied:
     """What the ledger says about a batch that was copied before."""
-    rows = {name: digest.rows for name, digest in batch.expected.items()}
-    return Copied(len(batch.trees()), rows, 0, batch.lost_objects)
+    return Copied(len(batch.trees()), batch.table_rows or {}, 0, batch.lost_objects)
 
 
 def _present(lane: Lane, move: Move, members: Sequence[int]) -> bool:
@@ -113,7 +121,7 @@ def _copy_apart(lane: Lane, move: Move, batch: Batch, trees: Trees) -> Copied:
     if not good and not already:
         move.ledger.set_members(batch, {})
         return Copied(0, {}, 0, 0, tuple(bad))
-    return replace(_commit(lane, move, batch, good, already), quarantined=tuple(bad))
+    return replace(_commit(lane, move, batch, good, already, thorough=True), quarantined=tuple(bad))
 
 
 def _examine(lane: Lane, move: Move, root: int, members: Sequence[int]) -> TreeReport | bool:
@@ -126,74 +134,66 @@ def _examine(lane: Lane, move: Move, root: int, members: Sequence[int]) -> TreeR
             theirs = _read_back(destination, move, found)
             if theirs.rows:
                 return True if theirs.digests == ours.digests else _other_content(root, ours, theirs)
-            writing.write_rows(origin, destination, move, found, ours)
+            writing.write_rows(origin, destination, move, found)
             theirs = _read_back(destination, move, found)
             return False if theirs.digests == ours.digests else _not_the_same(root, ours, theirs)
     except psycopg.Error as error:
         if not _lies_in_rows(error):
             raise
         return _refused(root, error)
-    except TreeFaultError as error:
+    except AmbiguousObjectError as error:
         return TreeReport(root, "quarantined", "ambiguous_large_object", root, error.code, str(error))
+    except errors.VerificationError as error:
+        return TreeReport(root, "quarantined", "changed_by_destination", root, error.code, str(error))
 
 
-def _commit(lane: Lane, move: Move, batch: Batch, trees: Trees, already: Trees) -> Copied:
+def _commit(lane: Lane, move: Move, batch: Batch, trees: Trees, already: Trees, *, thorough: bool) -> Copied:
     """Copy trees in one transaction; ``already`` stand there before and are only measured with them."""
     lock, ledger = move.books()
     every = trees | already
     destination = lane.session(move.direction.destination)
     with lane.snapshot(move.direction.origin) as origin:
-        found, ours = _measure(origin, move, [member for members in trees.values() for member in members])
-        standing = [_measure(origin, move, members) for members in already.values()]
+        found = keys.resolve(origin, move.catalogue, [member for members in trees.values() for member in members])
         with destination.transaction():
             _by_index(destination)
-            writing.write_rows(origin, destination, move, found, ours)
-            theirs = _read_back(destination, move, found)
-            for their_keys, measured in standing:
-                ours, theirs = ours + measured, theirs + _read_back(destination, move, their_keys)
-            wrong = digests.differences(ours.digests, theirs.digests)
-            if wrong:
-                raise TreeFaultError(f"The destination gave back something else: {'; '.join(wrong)}.")
+            written = writing.write_rows(origin, destination, move, found)
+            proof = None
+            if thorough:
+                proof = _proven(origin, destination, move, [found])
+            if already:
+                standing = [keys.resolve(origin, move.catalogue, members) for members in already.values()]
+                proof = (proof or Measure({})) + _proven(origin, destination, move, standing)
+            rows = {name: d.rows for name, d in proof.filled().items()} if proof else written.rows
             if move.direction.ledger_with_copy:
                 lock.fence(destination)
-                ledger.copied(batch, every, ours, destination)
+                ledger.copied(batch, every, rows, proof, destination)
             else:
-                ledger.copying(batch, every, ours, current_transaction(destination))
+                ledger.copying(batch, every, rows, proof, current_transaction(destination))
     if not move.direction.ledger_with_copy:
-        ledger.copied(batch, every, ours)
-    return Copied(len(every), {name: d.rows for name, d in ours.filled().items()}, ours.size, ours.lost)
+        ledger.copied(batch, every, rows, proof)
+    return Copied(len(every), rows, written.size, proof.lost if proof else 0)
 
 
-def verify_batch(lane: Lane, move: Move, batch: Batch) -> Copied:
-    """For a bulk deletion: record what is to be deleted; trees that the other database must hold and does not, stay."""
-    _, ledger = move.books()
-    kept: Trees = {}
-    stay: list[TreeReport] = []
-    total = digests.Measure({})
-    other = lane.session(move.direction.destination)
-    with lane.snapshot(move.direction.origin) as origin:
-        for root, members in batch.trees().items():
-            found, ours = _measure(origin, move, members)
-            if move.compares:
-                with other.transaction():
-                    theirs = _read_back(other, move, found)
-                wrong = digests.differences(ours.digests, theirs.digests)
-                if wrong:
-                    detail = f"the other database does not hold the same: {'; '.join(wrong)}"
-                    stay.append(TreeReport(root, "skipped", "not_backed_up", root, detail=detail))
-                    continue
-            kept[root] = members
-            total = total + ours
-    move.ledger.report(batch, stay)
-    if not kept:
-        ledger.set_members(batch, {})
-        return Copied(0, {}, 0, 0, tuple(stay))
-    ledger.copied(batch, kept, total)
-    return Copied(len(kept), {name: d.rows for name, d in total.filled().items()}, total.size, total.lost, tuple(stay))
+def _proven(
+    origin: psycopg.Connection[Any], destination: psycopg.Connection[Any], move: Move, several: Sequence[Keys]
+) -> Measure:
+    """Measure both sides and return what they agree on.
+
+    Raises:
+        VerificationError: they differ.
+    """
+    total = Measure({})
+    for found in several:
+        ours = _unambiguous(digests.measure(origin, move.catalogue, found, archive=is_archive(move.direction.origin)))
+        wrong = digests.differences(ours.digests, _read_back(destination, move, found).digests)
+        if wrong:
+            raise errors.VerificationError(f"The destination gave back something else: {'; '.join(wrong)}.")
+        total = total + ours
+    return total
 
 
 def _by_index(destination: psycopg.Connection[Any]) -> None:
-    """Read back by index only: a destination that was empty a moment ago has no statistics, and its plans would scan."""
+    """Read back by index only: a destination that was empty has no statistics yet, and its plans would scan."""
     destination.execute("SET LOCAL enable_seqscan = off")
 
 
@@ -207,13 +207,16 @@ def current_transaction(session: psycopg.Connection[Any]) -> str:
 def _measure(origin: psycopg.Connection[Any], move: Move, members: Sequence[int]) -> tuple[Keys, Measure]:
     found = keys.resolve(origin, move.catalogue, members)
     ours = digests.measure(origin, move.catalogue, found, archive=is_archive(move.direction.origin))
+    return found, _unambiguous(ours)
+
+
+def _unambiguous(ours: Measure) -> Measure:
     if ours.ambiguous:
-        raise TreeFaultError(
+        raise AmbiguousObjectError(
             f"{ours.ambiguous} value(s) of digits may be a text or the number of a large object.",
             resolve="Look at the values; then set BPM_CLOB_MODE to pointer or to text for this primary.",
-            code="AMBIGUOUS_LARGE_OBJECT",
         )
-    return found, ours
+    return ours
 
 
 def _read_back(destination: psycopg.Connection[Any], move: Move, found: Keys) -> Measure:

@@ -172,4 +172,4 @@ TABLES = (
     Table("jbpm_active_clob", Role.LEFT, optional=True),
 )
 
-JBPM = Catalogue("jBPM", KEY_SETS, TABLES, known_prefixes=("qrtz_",))
+JBPM = Catalogue("jBPM", KEY_SETS, TABLES, known_prefixes=("qrtz_", "archival_"))

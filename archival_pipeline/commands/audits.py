@@ -46,8 +46,12 @@ _MOMENT = click.DateTime(["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S.%f%z"])
 
 def _criteria(function: Callable[..., Any]) -> Callable[..., Any]:
     options = (
-        click.option("--audit-type", type=click.Choice(AuditType), help="Kind of operation."),
-        click.option("--audit-status", type=click.Choice(AuditStatus), help="How far the operation is."),
+        click.option("--audit-type", type=click.Choice([kind.value for kind in AuditType]), help="Kind of operation."),
+        click.option(
+            "--audit-status",
+            type=click.Choice([status.value for status in AuditStatus]),
+            help="How far the operation is.",
+        ),
         click.option("--process-name", help="The process name that was asked for."),
         click.option("--deployment-id", help="The deployment that was asked for."),
         click.option("--from", "since", type=_MOMENT, help="Latest row at this moment or later, with an offset."),

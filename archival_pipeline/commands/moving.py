@@ -1,4 +1,7 @@
-"""The command that moves: backup. Asks first, shows progress, stops cleanly when a signal says so."""
+"""The commands that move and delete: backup, restore, delete-bulk.
+
+Each asks first, shows progress, and stops cleanly when a signal says so.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +18,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
-from archival_pipeline.archival import service
+from archival_pipeline.archival import operating, service
 from archival_pipeline.archival.audit import AuditStep
-from archival_pipeline.archival.filters import require_scope
+from archival_pipeline.archival.direction import BACKUP, RESTORE, direction_of
+from archival_pipeline.archival.filters import parse_filters, require_scope
 from archival_pipeline.commands.output import ExitCode, JsonCommand, answer, complain, form_of_call, table
 from archival_pipeline.commands.selecting import takes_filters, takes_options
 from archival_pipeline.errors import CancelledError
@@ -27,14 +31,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
+    from archival_pipeline.archival.direction import Direction
     from archival_pipeline.archival.filters import Filters
+    from archival_pipeline.archival.operating import Outcome, Progress
     from archival_pipeline.archival.options import Options
-    from archival_pipeline.archival.service import Outcome, Progress
     from archival_pipeline.settings import Settings
 
 _SHOWN_TREES = 20
-# Options of other operations.
-_OF_OTHERS = ("database", "force", "onlyIfBackedUp", "auditId")
+_OF_DELETION = ("database", "force", "onlyIfBackedUp")
+_AGREED = click.option("--yes", "agreed", is_flag=True, help="Do not ask.")
 
 
 class Stopped(KeyboardInterrupt):
@@ -51,48 +56,84 @@ class Stopped(KeyboardInterrupt):
 
 @click.command(cls=JsonCommand)
 @takes_filters
-@takes_options(*_OF_OTHERS)
-@click.option("--yes", "agreed", is_flag=True, help="Do not ask.")
+@takes_options(*_OF_DELETION, "auditId")
+@_AGREED
 def backup(filters: Filters, options: Options, *, agreed: bool) -> int:
     """Move finished process trees from the primary to the backup, whole and verified.
 
     Safe to run again after any failure: the ledger knows what is done. Trees that may not leave are reported with the
     reason and left whole.
     """
-    require_scope(filters, options.allow_all)
+    return _run(BACKUP, filters, options, agreed=agreed)
+
+
+@click.command(cls=JsonCommand)
+@takes_filters
+@takes_options(*_OF_DELETION, "includeRunning")
+@_AGREED
+def restore(filters: Filters, options: Options, *, agreed: bool) -> int:
+    """Move archived process trees from the backup back to the primary, whole and verified.
+
+    The filters apply to the backup; --audit-id picks what one backup moved. Trees whose keys the engine has given to
+    others are reported with the reason before anything is written.
+    """
+    return _run(RESTORE, filters, options, agreed=agreed)
+
+
+@click.command("delete-bulk", cls=JsonCommand)
+@click.argument("process_instance_ids", metavar="ID...", nargs=-1, required=True)
+@takes_options("includeRunning", "auditId", "rootsOnly", "allowAll")
+@_AGREED
+def delete_bulk(process_instance_ids: tuple[str, ...], options: Options, *, agreed: bool) -> int:
+    """Delete process instances with all their recursive children from one database.
+
+    Refuses instances that are not over unless told --force; with --only-if-backed-up it deletes only what the other
+    database holds with equal digests.
+    """
+    direction = direction_of("delete", options.database)
+    return _run(direction, parse_filters({"piids": list(process_instance_ids)}), options, agreed=agreed)
+
+
+def _run(direction: Direction, filters: Filters, options: Options, *, agreed: bool) -> int:
+    require_scope(filters, options.allow_all or options.audit_id is not None)
     must_ask = not (agreed or options.dry_run)
     if must_ask and not (sys.stdin.isatty() and sys.stderr.isatty()):
-        message = "This moves rows, and nobody can be asked here: say --yes, or --dry-run to see what would move."
+        message = (
+            "This moves or deletes rows, and nobody can be asked here: say --yes, or --dry-run to see what would go."
+        )
         raise click.UsageError(message)
     settings = load_settings()
-    if must_ask and not _agrees(settings, filters):
-        click.echo("Nothing was moved.", err=True)
+    if must_ask and not _agrees(settings, direction, filters):
+        click.echo("Nothing was done.", err=True)
         return ExitCode.FAILED
     form = form_of_call()
     form.audit_id = str(uuid.uuid4())
     try:
         with _stoppable(), _progress(shown=not form.json) as progress:
-            outcome = service.backup(settings, form.audit_id, filters, options, progress)
+            outcome = operating.run(settings, direction, form.audit_id, filters, options, progress)
     except Stopped as stop:
-        complain(CancelledError.code, f"The backup was stopped by {stop}.", _GO_ON)
+        complain(CancelledError.code, f"The {direction.operation} was stopped by {stop}.", _GO_ON)
         return 128 + stop.number
     except CancelledError as error:
         complain(error.code, error.summary, error.resolve)
         return ExitCode.INTERRUPTED
-    answer(_document(outcome, options), lambda console: _show(console, outcome, options))
+    document = _document(outcome, direction, options)
+    answer(document, lambda console: _show(console, outcome, options))
     return ExitCode.QUARANTINED if outcome.totals.trees_quarantined else ExitCode.OK
 
 
 _GO_ON = "Finished batches stay finished; run the same command again to go on."
 
 
-def _agrees(settings: Settings, filters: Filters) -> bool:
-    selected = service.count(settings, filters)
-    question = (
-        f"{selected} instance(s) are selected in {settings.primary.database} on {settings.primary.host}. Move them "
-        f"with their descendants to {settings.backup.database} on {settings.backup.host}?"
-    )
-    return click.confirm(question, err=True)
+def _agrees(settings: Settings, direction: Direction, filters: Filters) -> bool:
+    sides = {"primary": settings.primary, "backup": settings.backup}
+    origin, destination = sides[direction.origin], sides[direction.destination]
+    selected = service.count(settings, filters, direction.origin)
+    doing = f"Move them with their descendants to {destination.database} on {destination.host}?"
+    if not direction.copies:
+        doing = "Delete them with their descendants?"
+    found = f"{selected} instance(s) are selected in {origin.database} on {origin.host} (the {direction.origin})."
+    return click.confirm(f"{found} {doing}", err=True)
 
 
 @contextmanager
@@ -128,9 +169,13 @@ def _progress(*, shown: bool) -> Iterator[Callable[[Progress], None]]:
         yield tell
 
 
-def _document(outcome: Outcome, options: Options) -> dict[str, Any]:
+def _document(outcome: Outcome, direction: Direction, options: Options) -> dict[str, Any]:
     return {
-        "message": "Dry run completed; nothing was moved" if options.dry_run else "Backup completed successfully",
+        "message": (
+            "Dry run completed; nothing was changed"
+            if options.dry_run
+            else f"{direction.operation.capitalize()} completed successfully"
+        ),
         "auditId": outcome.audit_id,
         "dryRun": options.dry_run,
         **_camel(asdict(outcome.totals)),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import re
 import tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ from psycopg import sql
 from archival_pipeline import errors
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from archival_pipeline.settings import DatabaseSettings
 
 APPLICATION = "archival-pipeline"
@@ -159,3 +162,20 @@ def _refusal(error: psycopg.Error) -> str | None:
 def _reason(error: psycopg.Error) -> str:
     """The first line of what libpq said; it names host and role, never a password."""
     return str(error).strip().split("\n", 1)[0].strip().rstrip(".") or type(error).__name__
+
+
+@contextmanager
+def short_session(
+    settings: DatabaseSettings, doing: str, *, read_only: bool = True
+) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+    """One transaction on a database, committed when all went well.
+
+    Raises:
+        DatabaseError: whatever PostgreSQL refuses comes out as our error.
+    """
+    try:
+        with connect(settings, purpose=doing) as session:
+            session.read_only = read_only or None
+            yield session
+    except psycopg.Error as error:
+        raise errors.from_database(error, doing) from error

@@ -5,13 +5,20 @@ Rows pass through as bytes, in pieces of bounded size, and are never Python obje
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from archival_pipeline.errors import VerificationError
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     import psycopg
+    from psycopg import Copy
     from psycopg.sql import Composed
+
+# What COPY sends in binary for no row at all: signature, flags, no extension, end of data.
+_EMPTY_BYTES = 11 + 4 + 4 + 2
 
 # One row arrives per message; pieces of this size are worth a send.
 _PIECE_BYTES = 256 * 1024
@@ -23,7 +30,7 @@ def stream(
     parameters: Mapping[str, Any],
     destination: psycopg.Connection[Any],
     copy_in: Composed,
-) -> int:
+) -> tuple[int, int]:
     """Run both COPY statements against each other.
 
     Args:
@@ -34,23 +41,37 @@ def stream(
         copy_in: ``COPY … FROM STDIN (FORMAT binary)`` of the same columns.
 
     Returns:
-        Bytes passed on.
+        Rows and bytes passed on.
+
+    Raises:
+        VerificationError: the destination took another number of rows than the origin gave.
     """
     passed = 0
-    with (
-        origin.cursor() as reader,
-        destination.cursor() as writer,
-        writer.copy(copy_in) as sink,
-        reader.copy(copy_out, parameters) as source,
-    ):
-        pieces: list[bytes] = []
-        waiting = 0
-        for piece in source:
-            pieces.append(bytes(piece))
-            waiting += len(piece)
-            if waiting >= _PIECE_BYTES:
-                sink.write(b"".join(pieces))
-                passed, waiting = passed + waiting, 0
-                pieces.clear()
-        sink.write(b"".join(pieces))
-    return passed + waiting
+    with origin.cursor() as reader, destination.cursor() as writer:
+        with reader.copy(copy_out, parameters) as source:
+            pieces = _pieces(source)
+            first = next(pieces)
+            if len(first) <= _EMPTY_BYTES:
+                # Most tables of most batches have no row: spare the destination the round trip.
+                return 0, 0
+            with writer.copy(copy_in) as sink:
+                for piece in chain((first,), pieces):
+                    sink.write(piece)
+                    passed += len(piece)
+        if reader.rowcount != writer.rowcount:
+            raise VerificationError(f"{reader.rowcount} rows were read and {writer.rowcount} were written.")
+        return writer.rowcount, passed
+
+
+def _pieces(source: Copy) -> Iterator[bytes]:
+    """Rows put together to pieces that are worth a send."""
+    rows: list[bytes] = []
+    size = 0
+    for row in source:
+        rows.append(bytes(row))
+        size += len(row)
+        if size >= _PIECE_BYTES:
+            yield b"".join(rows)
+            rows.clear()
+            size = 0
+    yield b"".join(rows)

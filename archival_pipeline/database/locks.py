@@ -9,16 +9,18 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+import psycopg
+
 from archival_pipeline.database.connections import Limits, connect
 from archival_pipeline.database.sqlfiles import load_sql
 from archival_pipeline.errors import BusyError, FencedError
 
 if TYPE_CHECKING:
-    import psycopg
-
     from archival_pipeline.settings import DatabaseSettings
 
-_HOLDER = re.compile(r"operation (\S+)$")
+# PostgreSQL keeps 63 bytes of an application's name: room for the product, this word and a UUID.
+_PURPOSE = "op"
+_HOLDER = re.compile(rf"{_PURPOSE} (\S+)$")
 
 
 class OperationLock:
@@ -45,7 +47,7 @@ class OperationLock:
         """
         # The session waits for its owner for as long as the operation lasts: no limit on its idle time is right.
         limits = Limits(idle_in_transaction=0)
-        connection = connect(backup, purpose=f"operation {audit_id}", limits=limits, autocommit=True)
+        connection = connect(backup, purpose=f"{_PURPOSE} {audit_id}", limits=limits, autocommit=True)
         try:
             return cls(connection, _take(connection))
         except BaseException:
@@ -66,8 +68,18 @@ class OperationLock:
             )
 
     def release(self) -> None:
-        """Close the session; the server then frees the lock."""
-        self.connection.close()
+        """Free the lock and close the session.
+
+        A session that only closes frees it too, but a moment later: the next operation would find it taken.
+        """
+        try:
+            if not self.connection.closed:
+                self.connection.execute(load_sql("backup/lock_release"))
+        except psycopg.OperationalError:
+            # The server is gone, and the lock with it.
+            return
+        finally:
+            self.connection.close()
 
 
 def _take(connection: psycopg.Connection[Any]) -> int:

@@ -74,7 +74,7 @@ def flat(first_op: str, **models: type[BaseModel]) -> ConfigMapping:
 
 def section(model: type[BaseModel]) -> Field:
     """A section of the configuration that may be left out as a whole."""
-    return Field(shape_of(model), is_required=False, default_value={})
+    return Field(shape_of(model), is_required=False)
 
 
 def _nest(first_op: str) -> Callable[[Mapping[str, Any]], dict[str, Any]]:

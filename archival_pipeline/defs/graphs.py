@@ -13,7 +13,7 @@ from archival_pipeline.defs import ops
 
 def move_graph(name: str, operation: OperationName) -> GraphDefinition:
     """The one graph, under a name of its own for each operation; only the first op differs."""
-    count = ops.count_op(operation)
+    count = ops.count_op(operation).alias("count")
 
     @graph(name=name)
     def move() -> None:

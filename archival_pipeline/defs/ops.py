@@ -7,6 +7,7 @@ the annotations of ops while it loads them, so this module does not postpone the
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import cache
 from typing import Any
 
 from dagster import (
@@ -52,17 +53,18 @@ def reported() -> Iterator[None]:
         ) from error
 
 
+@cache
 def count_op(operation: OperationName) -> OpDefinition:
-    """The first op of a move: it alone knows which operation the run is."""
+    """The first op of a move: it alone knows which operation the run is. In every graph it goes by the name `count`."""
 
     @op(
-        name="count",
+        name=f"count_for_{operation}",
         config_schema={name: section(model) for name, model in (("filters", Filters), ("options", Options))},
         tags={_PRIORITY: "0"},
     )
     def count(context: OpExecutionContext, mover: Mover) -> int:
         """Take the lock, check both databases, and count the instances that the filters pick."""
-        filters, options = (given_only(context.op_config[name]) for name in ("filters", "options"))
+        filters, options = (given_only(context.op_config.get(name, {})) for name in ("filters", "options"))
         with reported():
             if context.has_partition_key:
                 filters = of_day(filters, context.partition_time_window)

@@ -37,29 +37,29 @@ def make(folder: Path) -> Path:
 
 def execute_job(job: str, config: Path) -> list[str]:
     """The command that runs a job in a process of its own and waits for it."""
-    return [_program("dagster"), "job", "execute", "-m", MODULE, "-j", job, "-c", str(config)]
+    return [program("dagster"), "job", "execute", "-m", MODULE, "-j", job, "-c", str(config)]
 
 
 def launch_job(job: str, config: Path) -> list[str]:
     """The command that puts a job into the run queue; a daemon takes it from there."""
-    return [_program("dagster"), "job", "launch", "-w", _workspace(), "-j", job, "-c", str(config)]
+    return [program("dagster"), "job", "launch", "-w", _workspace(), "-j", job, "-c", str(config)]
 
 
 def webserver(host: str, port: int) -> list[str]:
     """The command that serves the Dagster UI."""
-    return [_program("dagster-webserver"), "-w", _workspace(), "-h", host, "-p", str(port)]
+    return [program("dagster-webserver"), "-w", _workspace(), "-h", host, "-p", str(port)]
 
 
 def daemon() -> list[str]:
     """The command that runs queue, schedules and sensors."""
-    return [_program("dagster-daemon"), "run", "-w", _workspace()]
+    return [program("dagster-daemon"), "run", "-w", _workspace()]
 
 
 def _workspace() -> str:
     return str(REPOSITORY / "workspace.yaml")
 
 
-def _program(name: str) -> str:
+def program(name: str) -> str:
     """The program beside the interpreter at work: that of the same virtual environment."""
     return str(Path(sys.executable).with_name(name))
 

@@ -69,8 +69,9 @@ class Result:
 @click.option("--folder", type=click.Path(path_type=Path), default=DEFAULT_FOLDER, help="Home of the servers.")
 def main(trees: int, seed: int, folder: Path) -> None:
     """Show a whole backup on embedded servers with sample data; fail if anything does not add up."""
-    # Stopped by a time limit like by Ctrl-C: the servers must not stay behind.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A time limit, or a shell that starts this in the background, must not leave the servers behind either.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     console = Console(highlight=False)
     # Only the names of the databases: a demo recreates them, so it never works on servers of your own.
     stack = LocalStack(folder, environ={side.name: name for side, name in _DATABASES.items()})

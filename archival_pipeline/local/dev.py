@@ -45,7 +45,8 @@ _STOP_SECONDS = 45
 @click.option("--folder", type=click.Path(path_type=Path), default=DEFAULT_FOLDER, help="Home of the servers.")
 def main(port: int, trees: int, folder: Path) -> None:
     """Start the embedded servers, the Dagster UI and its daemon; Ctrl-C stops them all."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         with LocalStack(folder) as stack:
             environment = dagster_home.environment(stack, folder)
@@ -104,6 +105,9 @@ def _running(
 
 def _stop(children: Sequence[subprocess.Popen[bytes]]) -> None:
     """Ask everything to end; runs in flight are cancelled, and what does not end in time is killed."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # An impatient second Ctrl-C would leave half of it running.
+        signal.signal(number, signal.SIG_IGN)
     family = [psutil.Process(child.pid) for child in children if child.poll() is None]
     offspring = [grandchild for process in family for grandchild in process.children(recursive=True)]
     for process in family:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from functools import partial
@@ -68,12 +69,14 @@ def main(
     output: Path,
 ) -> None:
     """Measure the move against the raw pipe and the INSERT script, on the same data, in one run."""
+    # End like Ctrl-C when told to stop, as by a time limit of CI: the servers must not outlive the benchmark.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sizes = _LARGE if large else sizes
+    there = jobs.present()
     # Not below the checkout: the servers' system user must reach it, and a deep path is not wanted in their logs.
     folder = Path(tempfile.mkdtemp(prefix="archival-bench-"))
     home = output.resolve().parent / "bench-logs"
     shutil.rmtree(home, ignore_errors=True)
-    there = jobs.present()
     try:
         with Scene(folder, Variant(variant), flavour, partial(jobs.prepare_storage, home)) as scene:
             plan = _tasks(home, there, insert_batches)

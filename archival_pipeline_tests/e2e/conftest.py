@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
-import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import pytest
 
 from archival_pipeline.archival import service
 from archival_pipeline.catalogue.jbpm import JBPM
+from archival_pipeline.cli import cli
+from archival_pipeline.commands import output
 from archival_pipeline.database.connections import connect
 from archival_pipeline.local import dagster_home, snapshot
 from archival_pipeline_tests.support import archive
@@ -28,8 +31,6 @@ if TYPE_CHECKING:
     from archival_pipeline_tests.conftest import DatabaseFactory
 
 COMMAND = str(Path(sys.executable).with_name("archival-pipeline"))
-# Nobody may be there to answer: a test must not wait for the terminal of the developer.
-_NOBODY = subprocess.DEVNULL
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class Answer:
 
     @property
     def document(self) -> dict[str, Any]:
+        assert self.err == ""
         found: dict[str, Any] = json.loads(self.out)
         return found
 
@@ -64,17 +66,11 @@ class Archive:
     environment: dict[str, str]
 
     def run(self, *arguments: str) -> Answer:
-        """Run the command line as a script does."""
-        done = subprocess.run(
-            [COMMAND, *arguments],
-            check=False,
-            capture_output=True,
-            text=True,
-            env=self.environment,
-            stdin=_NOBODY,
-            timeout=120,
-        )
-        return Answer(done.returncode, done.stdout, done.stderr)
+        """Run the command line as a script does, in this process: a start of Python takes longer than most commands."""
+        out, err = io.StringIO(), io.StringIO()
+        with patch.dict(os.environ, self.environment, clear=True), redirect_stdout(out), redirect_stderr(err):
+            code = output.run(cli, arguments)
+        return Answer(code, out.getvalue(), err.getvalue())
 
     def look_at_primary(self) -> Snapshot:
         with connect(self.settings.primary, purpose="look") as session:
@@ -124,7 +120,7 @@ def archive_pair(
     clean_environment: pytest.MonkeyPatch,  # noqa: ARG001 - what the developer's shell has set is no part of a test
 ) -> Archive:
     """A primary with sample data and a migrated backup."""
-    primary = database_from_template("sample", lambda where: _fill(where))
+    primary = database_from_template("sample", _fill)
     settings = archive.settings_of(primary, backup_database)
     service.migrate(settings)
     return Archive(settings, dict(os.environ) | archive.environment_of(primary, backup_database))

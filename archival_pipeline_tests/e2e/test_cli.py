@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import signal
@@ -22,6 +23,19 @@ if TYPE_CHECKING:
 
 COMPLETED = ("--process-status", "COMPLETED")
 BACKUP = ("backup", *COMPLETED, "--yes")
+
+
+def test_installed_program_answers_with_json_alone(archive_pair: Archive) -> None:
+    done = subprocess.run(
+        [COMMAND, "count", *COMPLETED],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=archive_pair.environment,
+        stdin=subprocess.DEVNULL,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout) == archive_pair.run("count", *COMPLETED).document
 
 
 def test_reading_commands_answer_in_the_names_of_the_rest_interface(archive_pair: Archive) -> None:
@@ -128,15 +142,15 @@ def test_conflicting_content_in_the_backup_is_reported_by_the_exit_code(archive_
 
 
 def test_second_operation_is_refused_and_names_the_first(archive_pair: Archive, tmp_path: Path) -> None:
-    with archive_pair.held_up():
-        with started([COMMAND, *BACKUP], archive_pair.environment, tmp_path / "first.log") as first:
-            archive_pair.wait_until_held_up()
-            second = archive_pair.run(*BACKUP)
-            [(audit_id, status)] = archive_pair.audits()
-            assert status == "in_progress"
-            assert second.code == 3
-            assert (second.error["errorCode"], second.error["auditId"]) == ("OPERATION_IN_PROGRESS", audit_id)
-            assert first.poll() is None
+    log = tmp_path / "first.log"
+    with archive_pair.held_up(), started([COMMAND, *BACKUP], archive_pair.environment, log) as first:
+        archive_pair.wait_until_held_up()
+        second = archive_pair.run(*BACKUP)
+        [(audit_id, status)] = archive_pair.audits()
+        assert status == "in_progress"
+        assert second.code == 3
+        assert (second.error["errorCode"], second.error["auditId"]) == ("OPERATION_IN_PROGRESS", audit_id)
+        assert first.poll() is None
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

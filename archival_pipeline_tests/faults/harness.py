@@ -18,18 +18,17 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from archival_pipeline_tests.faults.points import Fault
 from archival_pipeline_tests.support.archive import environment_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from archival_pipeline.settings import DatabaseSettings
+    from archival_pipeline_tests.faults.points import Fault
 
 REPOSITORY = Path(__file__).parents[2]
 KILLED = -signal.SIGKILL
 _LONGEST_RUN = 120.0
-_QUIET = Fault("count")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,19 +148,21 @@ class Mover:
         self._server.stdout.close()
 
     def run(
-        self, sides: tuple[DatabaseSettings, DatabaseSettings], job: Job | None, audit_id: str, fault: Fault = _QUIET
+        self, sides: tuple[DatabaseSettings, DatabaseSettings], job: Job | None, audit_id: str, *faults: Fault
     ) -> Ended:
         """Run a job to its end, or with no job take up the operation of the audit id again."""
-        return self.start(sides, job, audit_id, fault).end()
+        return self.start(sides, job, audit_id, *faults).end()
 
     def start(
-        self, sides: tuple[DatabaseSettings, DatabaseSettings], job: Job | None, audit_id: str, fault: Fault = _QUIET
+        self, sides: tuple[DatabaseSettings, DatabaseSettings], job: Job | None, audit_id: str, *faults: Fault
     ) -> Running:
         """Start a job; the caller waits for its end."""
         self._number += 1
         log, result = (self._folder / f"{self._number}.{kind}" for kind in ("points", "json"))
         arguments = job.arguments(audit_id) if job else ["--resume", "--audit-id", audit_id]
-        arguments += ["--fault", fault.as_json(), "--log", str(log), "--result", str(result)]
+        arguments += ["--log", str(log), "--result", str(result)]
+        for fault in faults:
+            arguments += ["--fault", fault.as_json()]
         call = {"arguments": arguments, "environment": environment_of(*sides)}
         assert self._server.stdin is not None
         self._server.stdin.write(json.dumps(call) + "\n")

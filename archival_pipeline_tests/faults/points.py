@@ -12,6 +12,7 @@ import os
 import re
 import signal
 import threading
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -21,11 +22,11 @@ from psycopg import sql
 from archival_pipeline.database.connections import connection_arguments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Sequence
 
     from archival_pipeline.settings import Settings
 
-Action = Literal["count", "kill9", "stop", "sigterm", "sigint", "raise", "terminate", "sql"]
+Action = Literal["kill9", "stop", "sigterm", "sigint", "raise", "terminate", "sql"]
 _SIGNALS = {
     "kill9": signal.SIGKILL,
     "stop": signal.SIGSTOP,
@@ -77,21 +78,21 @@ class Fault:
 class FaultPoints:
     """Counts the points and lets the fault happen once."""
 
-    def __init__(self, settings: Settings, fault: Fault, log: int) -> None:
+    def __init__(self, settings: Settings, faults: Sequence[Fault], log: int) -> None:
         """Keep what is needed at the point.
 
         Args:
             settings: where the databases are.
-            fault: what happens.
+            faults: what happens; each once.
             log: file descriptor that gets a line for each point, so that a killed process has told where it was.
         """
         self._settings = settings
-        self._fault = fault
+        self._waiting = list(faults)
         self._log = log
         self._guard = threading.RLock()
         self._connect = psycopg.Connection.connect
         self.count = 0
-        self._matched = 0
+        self._matched: Counter[Fault] = Counter()
         self.fired = False
 
     def reached(self, connection: psycopg.Connection[Any] | None, when: str, what: str) -> None:
@@ -101,10 +102,12 @@ class FaultPoints:
         with self._guard:
             self.count += 1
             os.write(self._log, f"{self.count} {label}\n".encode())
-            if self.fired or not self._is_it(label):
-                return
+            due = [fault for fault in self._waiting if self._is_it(fault, label)]
+            for fault in due:
+                self._waiting.remove(fault)
+        for fault in due:
             self.fired = True
-        self._act()
+            self._act(fault)
 
     def _side(self, connection: psycopg.Connection[Any]) -> str:
         if connection.closed:
@@ -112,27 +115,24 @@ class FaultPoints:
         info = connection.info
         return "primary" if (info.port, info.dbname) == self._settings.primary.address[1:] else "backup"
 
-    def _is_it(self, label: str) -> bool:
-        if self._fault.action == "count":
+    def _is_it(self, fault: Fault, label: str) -> bool:
+        if fault.number is not None:
+            return self.count == fault.number
+        if fault.match is None or not re.search(fault.match, label):
             return False
-        if self._fault.number is not None:
-            return self.count == self._fault.number
-        if self._fault.match is None or not re.search(self._fault.match, label):
-            return False
-        self._matched += 1
-        return self._matched == self._fault.nth
+        self._matched[fault] += 1
+        return self._matched[fault] == fault.nth
 
-    def _act(self) -> None:
-        action = self._fault.action
-        if action in _SIGNALS:
-            os.kill(os.getpid(), _SIGNALS[action])
-        elif action == "raise":
+    def _act(self, fault: Fault) -> None:
+        if fault.action in _SIGNALS:
+            os.kill(os.getpid(), _SIGNALS[fault.action])
+        elif fault.action == "raise":
             message = "injected"
             raise InjectedError(message)
         else:
-            where = self._settings.primary if self._fault.side == "primary" else self._settings.backup
+            where = self._settings.primary if fault.side == "primary" else self._settings.backup
             arguments = connection_arguments(where, "x") | {"application_name": "somebody else"}
-            statement = _TERMINATE if action == "terminate" else self._fault.statement
+            statement = _TERMINATE if fault.action == "terminate" else fault.statement
             with self._connect(**arguments) as other:
                 path = sql.SQL("SET search_path = {}").format(sql.Identifier(where.schema_name))
                 _plain_execute(other.cursor(), path)

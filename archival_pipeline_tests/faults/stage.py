@@ -16,21 +16,23 @@ from psycopg import sql
 from archival_pipeline.archival import service
 from archival_pipeline.database.connections import connect
 from archival_pipeline_tests.faults.harness import Job
-from archival_pipeline_tests.faults.points import Fault
 from archival_pipeline_tests.support.moves import Engine, settings_of
 from archival_pipeline_tests.support.oracle import Moment, Oracle
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from archival_pipeline.settings import DatabaseSettings, Settings
     from archival_pipeline_tests.support.checker import Rows
     from archival_pipeline_tests.faults.harness import Ended, Mover
+    from archival_pipeline_tests.faults.points import Fault
     from archival_pipeline_tests.support.databases import TestDatabases
     from archival_pipeline_tests.support.moves import Pair, Pairs
 
-_BOOKS = re.compile(r"(INSERT INTO|UPDATE) (process_audit|archival)")
-_WRITES = re.compile(r"^COPY \"|removed AS|^INSERT|^UPDATE|lo_unlink|^WITH .*INSERT|pg_current_xact_id")
+_PLAN = "INSERT INTO archival_batch"
+_BOOKS = re.compile(r"UPDATE archival_batch|UPDATE archival_operation SET status")
+_WRITES = re.compile(r'^COPY "|removed AS')
+_BEFORE_COMMIT = re.compile(r"\d+ before \w+ COMMIT$")
 
 Sides = tuple["DatabaseSettings", "DatabaseSettings"]
 
@@ -74,20 +76,25 @@ class Stage:
     points: tuple[str, ...]
 
     def lasting_points(self) -> list[int]:
-        """Numbers of the points next to something that outlives a crash: the begin of the states a crash can leave."""
+        """Numbers of the points next to something that outlives a crash, from the plan on: where states begin."""
         found: list[int] = []
         written: dict[str, bool] = {}
+        planned = False
         for number, line in enumerate(self.points, 1):
             _, when, side, what = line.split(" ", 3)
-            in_ledger = _BOOKS.match(what) is not None
-            if what == "BEGIN":
-                written[side] = False
-            written[side] = written.get(side, False) or _WRITES.search(what) is not None
-            if when == "after" and (in_ledger or (what == "COMMIT" and written[side])):
-                found.append(number)
-            if when == "before" and what == "COMMIT" and written[side]:
+            planned = planned or _PLAN in what
+            written[side] = what != "BEGIN" and (written.get(side, False) or _WRITES.search(what) is not None)
+            commit = what == "COMMIT" and written[side]
+            if planned and (commit or (when == "after" and _BOOKS.match(what))):
                 found.append(number)
         return found
+
+    def data_commits(self) -> list[int]:
+        """Numbers of the points before the COMMIT of a transaction that writes or deletes rows of the trees."""
+        return [n for n in self.lasting_points() if n in self._before_commit()]
+
+    def _before_commit(self) -> set[int]:
+        return {number for number, line in enumerate(self.points, 1) if _BEFORE_COMMIT.match(line)}
 
 
 class Stages:
@@ -121,11 +128,11 @@ class Stages:
         """Run a job to its end, which must be a good one."""
         return self.mover.run(sides, job, new_audit()).require_done()
 
-    def run_again(self, sides: Sides, job: Job, dead: str, *, anew: bool, fault: Fault | None = None) -> Ended:
+    def run_again(self, sides: Sides, job: Job, dead: str, *, anew: bool, faults: Sequence[Fault] = ()) -> Ended:
         """Go on after a crash: launch the job anew, or take the dead run up again if the ledger has heard of it."""
         known = _knows(sides[1], dead)
         again, audit = (None, dead) if known and not anew else (job, new_audit())
-        return self.mover.run(sides, again, audit, fault or Fault("count"))
+        return self.mover.run(sides, again, audit, *faults)
 
     def _build(self, job: Job, engine: Engine) -> Stage:
         pair = self._pairs.make(engine)

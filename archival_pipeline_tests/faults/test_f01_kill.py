@@ -92,7 +92,7 @@ def _kill_twice(stages: Stages, stage: Stage, *, seed: int, pairs: int) -> None:
             audit = new_audit()
             stages.mover.run(sides, stage.job, audit, Fault("kill9", number=first))
             assert stage.oracle.judge(*sides).problems == [], story
-            stages.run_again(sides, stage.job, audit, anew=draw.random() < 0.5, fault=Fault("kill9", number=second))
+            stages.run_again(sides, stage.job, audit, anew=draw.random() < 0.5, faults=[Fault("kill9", number=second)])
             assert stage.oracle.judge(*sides).problems == [], story
             stages.run(sides, stage.job)
             assert stage.oracle.judge_end(*sides, stage.end) == [], story

@@ -48,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     settings = load_settings()
     log = os.open(given.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND)
-    points = FaultPoints(settings, Fault.parse(given.fault), log)
+    points = FaultPoints(settings, [Fault.parse(text) for text in given.fault], log)
     install(points)
     code, result = _ending(settings, given)
     result |= {"points": points.count, "fired": points.fired}
@@ -63,7 +63,7 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--options", default="{}")
     parser.add_argument("--audit-id", required=True)
     parser.add_argument("--resume", action="store_true", help="take the operation from the ledger")
-    parser.add_argument("--fault", default=Fault("count").as_json())
+    parser.add_argument("--fault", action="append", default=[], help="may be given several times")
     parser.add_argument("--log", default=os.devnull, help="gets a line for every fault point")
     parser.add_argument("--result", default="/dev/stdout", help="gets one document")
     return parser

@@ -5,6 +5,7 @@ SET
     member_ids = %(member_ids)s::bigint [],
     member_roots = %(member_roots)s::bigint [],
     digests = %(digests)s::jsonb,
+    table_rows = %(table_rows)s::jsonb,
     row_count = %(row_count)s,
     lost_objects = %(lost_objects)s,
     primary_transaction = %(primary_transaction)s

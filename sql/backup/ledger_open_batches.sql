@@ -9,6 +9,7 @@ SELECT
     b.member_ids,
     b.member_roots,
     b.digests,
+    b.table_rows,
     b.row_count,
     b.lost_objects,
     b.pending_objects,

@@ -29,6 +29,8 @@ CREATE TABLE IF NOT EXISTS archival_batch (
     -- member_ids[i] belongs to the tree of member_roots[i]
     member_ids bigint [] NOT NULL DEFAULT '{}',
     member_roots bigint [] NOT NULL DEFAULT '{}',
+    -- rows by table as copied; digests by table as read back at the destination before the deletion
+    table_rows jsonb,
     digests jsonb,
     row_count bigint NOT NULL DEFAULT 0,
     lost_objects bigint NOT NULL DEFAULT 0,

@@ -1,0 +1,190 @@
+"""F13 to F16, F24, F28, F29: the engine or somebody else changes things while a tree is moved."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+
+from archival_pipeline.database.connections import connect
+from archival_pipeline_tests.faults import disturbances as them
+from archival_pipeline_tests.faults.points import Fault
+from archival_pipeline_tests.faults.stage import BACKUP, SMALL, new_audit
+from archival_pipeline_tests.support.checker import Checker
+
+if TYPE_CHECKING:
+    from archival_pipeline_tests.faults.stage import Sides, Stage, Stages
+    from archival_pipeline_tests.support.checker import Rows
+
+MOMENTS = {
+    "while copying": them.COPY_BEGINS,
+    "before the copy commits": them.COPY_ENDED,
+    "before the deletion": them.DELETE_BEGINS,
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("change", them.CHANGES)
+def test_f15_f16_i3_what_the_engine_writes_meanwhile_is_never_lost(change: str, moment: str, stages: Stages) -> None:
+    stage = stages.stage(BACKUP, SMALL)
+    with stages.copy(stage.start) as sides:
+        fault = Fault("sql", match=MOMENTS[moment], statement=them.CHANGES[change])
+        ended = stages.mover.run(sides, BACKUP, new_audit(), fault).require_done()
+        assert ended.fired
+        assert them.lost(_changed(stages, stage, them.CHANGES[change]), them.everything(sides)) == []
+        assert _is_whole_somewhere(sides, stage)
+        if change == "active again":
+            assert them.ROOT not in _pids(sides, "backup")
+        else:
+            stages.run(sides, BACKUP)
+            assert them.lost(_changed(stages, stage, them.CHANGES[change]), them.everything(sides)) == []
+
+
+@pytest.mark.parametrize("moment", ["after the locks", "after the rows are gone"])
+@pytest.mark.parametrize("change", ["late log row", "late variable"])
+def test_f15_i3_rows_that_come_inside_the_deleting_transaction_stay(change: str, moment: str, stages: Stages) -> None:
+    stage = stages.stage(BACKUP, SMALL)
+    match = them.LOCKED if moment == "after the locks" else them.ROWS_GONE
+    with stages.copy(stage.start) as sides:
+        fault = Fault("sql", match=match, statement=them.CHANGES[change])
+        stages.mover.run(sides, BACKUP, new_audit(), fault).require_done()
+        assert them.lost(_changed(stages, stage, them.CHANGES[change]), them.everything(sides)) == []
+
+
+@pytest.mark.parametrize("change", [None, "late log row", "active again"])
+@pytest.mark.parametrize("crash", ["before primary COMMIT", "after primary COMMIT"])
+def test_f1_f15_i4_killed_around_a_deletion_that_leaves_a_changed_tree(
+    change: str | None, crash: str, stages: Stages
+) -> None:
+    """The two worst at once: a batch that falls apart, and a crash where its deletion commits."""
+    stage = stages.stage(BACKUP, SMALL)
+    statement = them.CHANGES[change] if change else them.CLEANED + "; " + them.CHANGED_ROW
+    with stages.copy(stage.start) as sides:
+        change_it = Fault("sql", match=them.DELETE_BEGINS, statement=statement)
+        nth = 1 + _commits_before_deletion(stage)
+        ended = stages.mover.run(sides, BACKUP, new_audit(), change_it, Fault("kill9", match=f"{crash}$", nth=nth))
+        assert ended.exit < 0, ended.document
+        again = stages.mover.run(sides, BACKUP, new_audit())
+        assert again.exit == 0, again.document
+        found = them.everything(sides)
+        if change:
+            assert them.lost(_changed(stages, stage, statement), found) == []
+        named = _named_doubles(sides)
+        assert (_pids(sides, "primary") & _pids(sides, "backup")) <= named
+
+
+def _commits_before_deletion(stage: Stage) -> int:
+    """How often the primary commits before the deletion does, whose locking statement comes first."""
+    number = next(n for n, line in enumerate(stage.points) if "SELECT count(*) FROM ( SELECT p.id" in line)
+    return sum(1 for line in stage.points[:number] if line.endswith("before primary COMMIT"))
+
+
+def _named_doubles(sides: Sides) -> set[int]:
+    """Instances that the record says stand in both databases: open batches, and quarantined trees."""
+    query = (
+        "SELECT unnest(member_ids) FROM archival_batch WHERE state IN ('copying', 'copied', 'deleting')"
+        " UNION SELECT p.processinstanceid FROM archival_tree AS t JOIN processinstancelog AS p"
+        " ON t.root_id IN (p.processinstanceid, p.parentprocessinstanceid) WHERE t.outcome = 'quarantined'"
+    )
+    with connect(sides[1], purpose="check") as session:
+        return {row[0] for row in session.execute(query)}
+
+
+def test_i10_a_tree_quarantined_around_a_crash_is_reported(stages: Stages) -> None:
+    stage = stages.stage(BACKUP, SMALL)
+    statement = them.CLEANED + "; " + them.CHANGED_ROW
+    with stages.copy(stage.start) as sides:
+        change_it = Fault("sql", match=them.DELETE_BEGINS, statement=statement)
+        kill = Fault("kill9", match="after primary COMMIT$", nth=1 + _commits_before_deletion(stage))
+        assert stages.mover.run(sides, BACKUP, new_audit(), change_it, kill).exit < 0
+        stages.run(sides, BACKUP)
+        doubles = _pids(sides, "primary") & _pids(sides, "backup")
+        assert doubles, "the test changed a tree so that it must stay in both"
+        assert doubles <= _named_doubles(sides)
+        with connect(sides[1], purpose="check") as session:
+            deleted = session.execute(
+                "SELECT unnest(member_ids) FROM archival_batch WHERE state = 'deleted'"
+            ).fetchall()
+        assert not doubles & {row[0] for row in deleted}, "the ledger says that it left the primary"
+
+
+def test_i3_what_the_engines_log_cleanup_removes_meanwhile_stays_in_the_archive(stages: Stages) -> None:
+    stage = stages.stage(BACKUP, SMALL)
+    with stages.copy(stage.start) as sides:
+        cleanup = Fault("sql", match=them.DELETE_BEGINS, statement=them.CLEANED)
+        assert stages.mover.run(sides, BACKUP, new_audit(), cleanup).require_done().fired
+        assert stage.oracle.judge_end(*sides, stage.end) == []
+
+
+@pytest.mark.parametrize("value", ["NEW.nodename := 'x'", "NEW.nodename := NULL", "RETURN NULL"])
+def test_f28_f29_i7_a_destination_that_changes_rows_is_found_before_anything_is_deleted(
+    value: str, stages: Stages
+) -> None:
+    stage = stages.stage(BACKUP, SMALL)
+    trigger = (
+        f"CREATE FUNCTION spoil() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN {value}; RETURN NEW; END$$;"
+        "CREATE TRIGGER spoil BEFORE INSERT ON nodeinstancelog FOR EACH ROW EXECUTE FUNCTION spoil()"
+    )
+    with stages.copy(stage.start) as sides:
+        fault = Fault("sql", match=them.COPY_BEGINS, side="backup", statement=trigger)
+        ended = stages.mover.run(sides, BACKUP, new_audit(), fault)
+        assert {report["outcome"] for report in ended.require_done().document["stayed"]} == {"quarantined"}
+        judged = stage.oracle.judge(*sides)
+        assert (judged.problems, judged.origin, judged.destination) == ([], "whole", "nothing")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "ALTER TABLE nodeinstancelog ADD COLUMN extra text DEFAULT 'x'",
+        "ALTER TABLE variableinstancelog ALTER COLUMN value TYPE text",
+    ],
+)
+def test_f24_tables_that_change_during_the_run_stop_it_before_the_deletion(change: str, stages: Stages) -> None:
+    stage = stages.stage(BACKUP, SMALL)
+    with stages.copy(stage.start) as sides:
+        fault = Fault("sql", match=them.DELETE_BEGINS.replace("before", "before"), statement=_unlocked(change))
+        ended = stages.mover.run(sides, BACKUP, new_audit(), fault)
+        assert ended.code == "PREFLIGHT_FAILED", ended.document
+        assert them.ROOT in _pids(sides, "primary")
+
+
+def _unlocked(change: str) -> str:
+    return f"SET lock_timeout = '4s'; {change}"
+
+
+@pytest.mark.parametrize("table", ["processinstancelog", "nodeinstancelog"])
+def test_f13_i12_the_mover_waits_for_the_engine_no_longer_than_the_lock_timeout(table: str, stages: Stages) -> None:
+    stage = stages.stage(BACKUP, SMALL)
+    with stages.copy(stage.start) as sides:
+        with connect(sides[0], purpose="engine") as engine:
+            engine.execute(f"SELECT FROM {table} WHERE processinstanceid = {them.ROOT} FOR UPDATE")  # type: ignore[call-overload]
+            ended = stages.mover.run(sides, BACKUP, new_audit(), Fault("sql", match="nothing"))
+            assert ended.code == "55P03", ended.document
+            assert stage.oracle.judge(*sides).problems == []
+            engine.rollback()
+        stages.run(sides, BACKUP)
+        assert stage.oracle.judge_end(*sides, stage.end) == []
+
+
+def _changed(stages: Stages, stage: Stage, statement: str) -> Rows:
+    """All rows as they would be had only the engine been at work."""
+    with stages.copy(stage.start) as sides:
+        with connect(sides[0], purpose="engine") as engine:
+            engine.execute(statement)  # type: ignore[call-overload]
+            engine.commit()
+        return them.everything(sides)
+
+
+def _pids(sides: Sides, side: str) -> set[int]:
+    with connect(sides[0] if side == "primary" else sides[1], purpose="check") as session:
+        return {row[0] for row in session.execute("SELECT processinstanceid FROM processinstancelog")}
+
+
+def _is_whole_somewhere(sides: Sides, stage: Stage) -> bool:
+    """Whether each table has the rows of the changed tree on one side only."""
+    checker = Checker(*sides)
+    here, there = checker.primary([them.ROOT]), checker.backup([them.ROOT])
+    rows = [Counter(table for table, found in side.items() if found) for side in (here, there)]
+    return not (rows[0] & rows[1]) and them.ROOT in stage.oracle.trees

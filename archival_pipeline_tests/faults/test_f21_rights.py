@@ -1,0 +1,118 @@
+"""F21, F39, F41: rights that are taken away during the run, an audit that cannot be written, few descriptors.
+
+What preflight refuses before the first write is tested beside preflight.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from psycopg import sql
+from pydantic import SecretStr
+
+from archival_pipeline.database.connections import connect
+from archival_pipeline_tests.faults import disturbances as them
+from archival_pipeline_tests.faults.harness import REPOSITORY
+from archival_pipeline_tests.faults.points import Fault
+from archival_pipeline_tests.faults.stage import BACKUP, RESTORE, SMALL, new_audit
+from archival_pipeline_tests.support.archive import environment_of
+
+if TYPE_CHECKING:
+    from archival_pipeline.settings import DatabaseSettings
+    from archival_pipeline_tests.faults.stage import Job, Sides, Stages
+
+_ROLE = "fault_role"
+_LEND = """
+DO $$
+DECLARE thing record;
+BEGIN
+    FOR thing IN SELECT format('ALTER TABLE %I OWNER TO fault_role', tablename) AS run
+        FROM pg_tables WHERE schemaname = current_schema()
+        UNION ALL SELECT format('ALTER LARGE OBJECT %s OWNER TO fault_role', oid) FROM pg_largeobject_metadata
+    LOOP EXECUTE thing.run; END LOOP;
+    EXECUTE format('GRANT ALL ON SCHEMA %I TO fault_role', current_schema());
+END $$
+"""
+
+
+def _lend(where: DatabaseSettings) -> DatabaseSettings:
+    """Give everything in a database to an ordinary role, and return the settings to connect as it."""
+    with connect(where, purpose="lend", autocommit=True) as session:
+        known = session.execute("SELECT FROM pg_roles WHERE rolname = %s", [_ROLE]).fetchone()
+        if known is None:
+            session.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'fault'").format(sql.Identifier(_ROLE)))
+        session.execute(_LEND)
+    return where.model_copy(update={"username": _ROLE, "password": SecretStr("fault")})
+
+
+_REVOCATIONS = {
+    "DELETE at the primary": (BACKUP, "primary", them.DELETE_BEGINS, "REVOKE DELETE ON nodeinstancelog FROM fault_role"),
+    "INSERT at the backup": (BACKUP, "backup", them.COPY_BEGINS, "REVOKE INSERT ON nodeinstancelog FROM fault_role"),
+    "large objects at the primary": (
+        BACKUP,
+        "primary",
+        them.DELETE_BEGINS,
+        "DO $$DECLARE o record; BEGIN FOR o IN SELECT oid FROM pg_largeobject_metadata"
+        " LOOP EXECUTE format('ALTER LARGE OBJECT %s OWNER TO postgres', o.oid); END LOOP; END$$",
+    ),
+    "INSERT at the primary": (RESTORE, "primary", 'before primary COPY "', "REVOKE INSERT ON task FROM fault_role"),
+}
+
+
+@pytest.mark.parametrize("name", _REVOCATIONS)
+def test_f21_i2_a_right_revoked_in_mid_run_rolls_the_batch_back(name: str, stages: Stages) -> None:
+    job, side, match, statement = _REVOCATIONS[name]
+    stage = stages.stage(job, SMALL)
+    with stages.copy(stage.start) as sides:
+        lent = _lend(sides[0]), _lend(sides[1])
+        fault = Fault("sql", match=match, side=side, statement=statement)  # type: ignore[arg-type]
+        ended = stages.mover.run(lent, job, new_audit(), fault)
+        assert ended.code == "42501", ended.document
+        assert stage.oracle.judge(*sides).problems == []
+        stages.run(sides, job)
+        assert stage.oracle.judge_end(*sides, stage.end) == []
+
+
+@pytest.mark.parametrize("job", [BACKUP, RESTORE], ids=["backup", "restore"])
+def test_f39_i10_without_an_audit_nothing_is_deleted(job: Job, stages: Stages) -> None:
+    stage = stages.stage(job, SMALL)
+    gone = "ALTER TABLE process_audit_logs RENAME TO elsewhere"
+    with stages.copy(stage.start) as sides:
+        fault = Fault("sql", match='COPY "', side="backup", statement=gone)
+        ended = stages.mover.run(sides, job, new_audit(), fault)
+        assert ended.exit != 0
+        judged = stage.oracle.judge(*sides)
+        assert (judged.problems, judged.origin) == ([], "whole")
+        with connect(sides[1], purpose="repair", autocommit=True) as session:
+            session.execute("ALTER TABLE elsewhere RENAME TO process_audit_logs")
+        stages.run(sides, job)
+        assert stage.oracle.judge_end(*sides, stage.end) == []
+
+
+def _with_few_descriptors() -> None:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+
+
+def test_f41_few_file_descriptors_are_enough(stages: Stages) -> None:
+    stage = stages.stage(BACKUP, SMALL)
+    with stages.copy(stage.start) as sides:
+        _run_limited(sides)
+        assert stage.oracle.judge_end(*sides, stage.end) == []
+
+
+def _run_limited(sides: Sides) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "archival_pipeline_tests.support.worker", *BACKUP.arguments(new_audit())],
+        check=True,
+        capture_output=True,
+        cwd=REPOSITORY,
+        env=os.environ | environment_of(*sides),
+        preexec_fn=_with_few_descriptors,  # noqa: PLW1509 - no thread of this process holds a lock that it needs
+    )
+    assert json.loads(done.stdout)["code"] == ""

@@ -1,0 +1,1 @@
+"""Tests of the Dagster room that need no database."""
