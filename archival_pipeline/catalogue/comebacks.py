@@ -14,7 +14,7 @@ from archival_pipeline.catalogue import facts
 from archival_pipeline.catalogue.statements import owned_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
 
     from archival_pipeline.catalogue.binding import BoundCatalogue, BoundTable
 
@@ -67,7 +67,7 @@ def highest_ids(issued: Sequence[IssuedId]) -> sql.Composed:
     return sql.SQL("SELECT {}").format(sql.SQL(", ").join(_highest(each, sql.SQL("true")) for each in issued))
 
 
-def highest_owned_ids(catalogue: BoundCatalogue, issued: Sequence[IssuedId], filled: Collection[str]) -> sql.Composed:
+def highest_owned_ids(catalogue: BoundCatalogue, issued: Sequence[IssuedId], filled: frozenset[str]) -> sql.Composed:
     """The same of the rows that belong to some keys."""
     conditions = (owned_rows(catalogue.table(each.table), filled) or sql.SQL("false") for each in issued)
     return sql.SQL("SELECT {}").format(
@@ -81,7 +81,7 @@ def _highest(issued: IssuedId, condition: sql.Composable) -> sql.Composed:
     )
 
 
-def archived_keys(table: BoundTable, unique: UniqueKey, filled: Collection[str]) -> sql.Composed | None:
+def archived_keys(table: BoundTable, unique: UniqueKey, filled: frozenset[str]) -> sql.Composed | None:
     """Read a unique key of owned rows in the backup, as JSON objects; None where nothing can be owned."""
     condition = owned_rows(table, filled)
     if condition is None:

@@ -11,7 +11,8 @@ depends on no session setting; SHA-256 does not change between server versions.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, LiteralString, ParamSpec, TypeVar, cast
 
 from psycopg import sql
 
@@ -19,11 +20,12 @@ from archival_pipeline.catalogue.binding import BoundCatalogue, BoundTable, LobC
 from archival_pipeline.database.sqlfiles import load_sql
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Sequence
 
     from archival_pipeline.catalogue.model import Arm, KeySet
 
-_ROW = sql.Identifier("t")
+Parameters = ParamSpec("Parameters")
+Statement = TypeVar("Statement", bound="sql.Composed | None")
 
 
 def storage_of(lob: LobColumn, *, archive: bool) -> Storage:
@@ -31,9 +33,22 @@ def storage_of(lob: LobColumn, *, archive: bool) -> Storage:
     return Storage.ARCHIVED if archive else lob.primary
 
 
+def _written_once(build: Callable[Parameters, Statement]) -> Callable[Parameters, Statement]:
+    """Put a statement together once and keep its text: each is used for thousands of batches."""
+    return cast("Callable[Parameters, Statement]", cache(lambda *a, **k: _flat(build(*a, **k))))
+
+
+def _flat(statement: sql.Composable | None) -> sql.Composed | None:
+    if statement is None:
+        return None
+    text: LiteralString = statement.as_string(None)
+    return sql.Composed([sql.SQL(text)])
+
+
 # --- keys -----------------------------------------------------------------------------------------------------------
 
 
+@_written_once
 def resolve_keys(catalogue: BoundCatalogue) -> sql.Composed:
     """One statement that finds every key set of the instances in parameter ``process``.
 
@@ -105,7 +120,7 @@ def _meaningful(key_set: KeySet, expression: sql.Composable) -> sql.Composed:
 # --- rows -----------------------------------------------------------------------------------------------------------
 
 
-def owned_rows(table: BoundTable, filled: Collection[str]) -> sql.Composed | None:
+def owned_rows(table: BoundTable, filled: frozenset[str]) -> sql.Composed | None:
     """The condition that a row ``t`` belongs to the keys, or None where no key set of the table holds a key."""
     conditions = [
         sql.SQL("t.{} = ANY({}::{} [])").format(sql.Identifier(a.column), sql.Placeholder(a.keys), sql.SQL(a.sql_type))
@@ -117,7 +132,8 @@ def owned_rows(table: BoundTable, filled: Collection[str]) -> sql.Composed | Non
     return sql.SQL("({})").format(sql.SQL(" OR ").join(conditions))
 
 
-def digest(table: BoundTable, filled: Collection[str], *, archive: bool) -> sql.Composed | None:
+@_written_once
+def digest(table: BoundTable, filled: frozenset[str], *, archive: bool) -> sql.Composed | None:
     """Count and digest of the owned rows of one table.
 
     Returns a statement of one row: ``(rows, high, low, lost, ambiguous, bytes)``; None where nothing can be owned.
@@ -131,7 +147,8 @@ def digest(table: BoundTable, filled: Collection[str], *, archive: bool) -> sql.
     return _digest_over(table, source, archive=archive)
 
 
-def row_hashes(table: BoundTable, filled: Collection[str], *, archive: bool) -> sql.Composed | None:
+@_written_once
+def row_hashes(table: BoundTable, filled: frozenset[str], *, archive: bool) -> sql.Composed | None:
     """The hash of each owned row and its primary key as text, empty where the table has none."""
     condition = owned_rows(table, filled)
     if condition is None:
@@ -154,7 +171,8 @@ def row_hashes(table: BoundTable, filled: Collection[str], *, archive: bool) -> 
     )
 
 
-def delete(table: BoundTable, filled: Collection[str], *, archive: bool) -> sql.Composed | None:
+@_written_once
+def delete(table: BoundTable, filled: frozenset[str], *, archive: bool) -> sql.Composed | None:
     """Delete the owned rows of one table and return the digest of what was really deleted.
 
     Returns a statement of one row: as ``digest``, then an array of the numbers of the existing large objects that the
@@ -285,7 +303,8 @@ def _object_id(lob: LobColumn) -> sql.Composed:
 # --- copying --------------------------------------------------------------------------------------------------------
 
 
-def select_archived(table: BoundTable, filled: Collection[str]) -> sql.Composed | None:
+@_written_once
+def select_archived(table: BoundTable, filled: frozenset[str]) -> sql.Composed | None:
     """Read the owned rows of a primary's table as the backup stores them; None where nothing can be owned."""
     condition = owned_rows(table, filled)
     if condition is None:
@@ -298,7 +317,8 @@ def select_archived(table: BoundTable, filled: Collection[str]) -> sql.Composed 
     )
 
 
-def copy_out(table: BoundTable, filled: Collection[str]) -> sql.Composed:
+@_written_once
+def copy_out(table: BoundTable, filled: frozenset[str]) -> sql.Composed:
     """Stream the rows of ``select_archived``.
 
     Raises:
@@ -311,6 +331,7 @@ def copy_out(table: BoundTable, filled: Collection[str]) -> sql.Composed:
     return sql.SQL("COPY ({}) TO STDOUT (FORMAT binary)").format(query)
 
 
+@_written_once
 def copy_in(table: BoundTable) -> sql.Composed:
     """Write rows of ``copy_out`` into the backup's table."""
     return _copy_in(sql.Identifier(table.name), archived_columns(table))
@@ -334,22 +355,25 @@ def _archived_row(table: BoundTable) -> list[sql.Composable]:
     return row
 
 
-def copy_archived_out(table: BoundTable, filled: Collection[str]) -> sql.Composed:
+@_written_once
+def copy_archived_out(table: BoundTable, filled: frozenset[str]) -> sql.Composed:
     """Stream the owned rows of a backup's table with the numbers their large objects had."""
     return _copy_from_backup(table, filled, archived_columns(table))
 
 
-def copy_back_out(table: BoundTable, filled: Collection[str]) -> sql.Composed:
+@_written_once
+def copy_back_out(table: BoundTable, filled: frozenset[str]) -> sql.Composed:
     """Stream the owned rows of a backup's table as a primary without large objects stores them."""
     return _copy_from_backup(table, filled, table.columns)
 
 
+@_written_once
 def copy_back_in(table: BoundTable) -> sql.Composed:
     """Write rows of ``copy_back_out`` into the primary's table."""
     return _copy_in(sql.Identifier(table.name), table.columns)
 
 
-def _copy_from_backup(table: BoundTable, filled: Collection[str], columns: Sequence[str]) -> sql.Composed:
+def _copy_from_backup(table: BoundTable, filled: frozenset[str], columns: Sequence[str]) -> sql.Composed:
     condition = owned_rows(table, filled)
     if condition is None:
         message = f"no key set of {table.name} holds a key"
@@ -371,6 +395,7 @@ def _staging(table: BoundTable) -> sql.Identifier:
     return sql.Identifier("pg_temp", f"staging_{table.name}")
 
 
+@_written_once
 def create_staging(table: BoundTable) -> sql.Composed:
     """A temporary table that takes the backup's rows of a table whose large objects are to be made anew."""
     contents = [
@@ -388,11 +413,13 @@ def create_staging(table: BoundTable) -> sql.Composed:
     )
 
 
+@_written_once
 def copy_staging_in(table: BoundTable) -> sql.Composed:
     """Write rows of ``copy_archived_out`` into the staging table."""
     return _copy_in(_staging(table), archived_columns(table))
 
 
+@_written_once
 def insert_from_staging(table: BoundTable) -> sql.Composed:
     """Insert the staged rows, making a large object of every content; a lost object keeps its number."""
     values: list[sql.Composable] = []
@@ -423,12 +450,14 @@ def _restored(lob: LobColumn) -> sql.Composable:
     ).format(c=column, n=number)
 
 
+@_written_once
 def drop_staging(table: BoundTable) -> sql.Composed:
     """Drop the staging table, so that the next batch of the same session finds its name free."""
     return sql.SQL("DROP TABLE {}").format(_staging(table))
 
 
-def select_shared(table: BoundTable, filled: Collection[str]) -> sql.Composed | None:
+@_written_once
+def select_shared(table: BoundTable, filled: frozenset[str]) -> sql.Composed | None:
     """Read shared rows as JSON objects; None where the keys name none."""
     condition = owned_rows(table, filled)
     if condition is None:
@@ -438,6 +467,7 @@ def select_shared(table: BoundTable, filled: Collection[str]) -> sql.Composed | 
     )
 
 
+@_written_once
 def insert_missing(table: BoundTable) -> sql.Composed:
     """Insert shared rows that are not there yet; parameter ``rows`` is a JSON array of the primary's rows."""
     columns = sql.SQL(", ").join(map(sql.Identifier, table.columns))
