@@ -258,10 +258,13 @@ _SECRET_MARKS = ("PASSWORD", "SECRET", "CA_CERT", "URL", "TOKEN")
 
 def _describe(detail: Mapping[str, Any], environment: Mapping[str, str]) -> str:
     """One problem in words: variable, value where it is no secret, what is wrong."""
-    variable = str(detail["loc"][0]) if detail["loc"] else "environment"
+    reason = str(detail["msg"]).removeprefix("Value error, ")
+    if not detail["loc"]:
+        # What is wrong with several variables together names them itself.
+        return reason
+    variable = str(detail["loc"][0])
     if detail["type"] == "missing":
         return f"{variable} is missing"
-    reason = str(detail["msg"]).removeprefix("Value error, ")
     secret = any(mark in variable for mark in _SECRET_MARKS) and not variable.endswith("_PATH")
     shown = "" if secret else f"={environment.get(variable, '')!r}"
     return f"{variable}{shown}: {reason}"

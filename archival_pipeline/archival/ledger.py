@@ -309,6 +309,12 @@ class Ledger:
             rows = connection.execute(load_sql("backup/ledger_moved_roots"), {"audit_id": audit_id})
             return [row[0] for row in rows]
 
+    def moved_rows(self) -> dict[str, int]:
+        """Rows that this operation has moved, by table."""
+        with self._guarded() as connection:
+            rows = connection.execute(load_sql("backup/ledger_moved_rows"), {"audit_id": self.audit_id})
+            return {row[0]: row[1] for row in rows}
+
     def control(self) -> Control:
         """What an operator asks of this operation now."""
         with self._guarded() as connection, connection.cursor(row_factory=class_row(Control)) as cursor:

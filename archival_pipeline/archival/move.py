@@ -16,7 +16,7 @@ from archival_pipeline import errors
 from archival_pipeline.archival import filters as filtering
 from archival_pipeline.archival import selection
 from archival_pipeline.archival.audit import AuditEntry, AuditLog, AuditStatus, AuditStep, AuditType
-from archival_pipeline.archival.direction import BACKUP, Direction, Side, direction_of
+from archival_pipeline.archival.direction import BACKUP, RESTORE, Direction, Side, direction_of
 from archival_pipeline.archival.lanes import Lane, Lanes, StopSignal
 from archival_pipeline.archival.ledger import Ledger
 from archival_pipeline.archival.options import Options, parse_options
@@ -139,19 +139,11 @@ class Move:
         started = datetime.now(UTC)
         try:
             yield started
-        except errors.CancelledError as error:
-            self.end(AuditStatus.CANCELLED, step, error, started)
-            raise
-        except errors.ArchivalError as error:
-            self.end(AuditStatus.FAILED, step, error, started)
-            raise
-        except psycopg.Error as error:
-            said = errors.from_database(error, f"the step {step}")
-            self.end(AuditStatus.FAILED, step, said, started)
-            raise said from error
         except BaseException as error:
-            status, failure = _outside(error)
+            status, failure = _told(error, f"the step {step}")
             self.end(status, step, failure, started)
+            if isinstance(error, psycopg.Error):
+                raise failure from error
             raise
 
     def end(
@@ -184,9 +176,15 @@ class Move:
             self.lock.release()
 
 
-def _outside(error: BaseException) -> tuple[AuditStatus, errors.ArchivalError]:
-    """What to write about an error that is none of ours: an interrupt stops a run, anything else is a defect."""
+def _told(error: BaseException, doing: str) -> tuple[AuditStatus, errors.ArchivalError]:
+    """What audit and ledger say about an error: an interrupt cancels, ours says it itself, the rest is a defect."""
     name = type(error).__name__
+    if isinstance(error, errors.CancelledError):
+        return AuditStatus.CANCELLED, error
+    if isinstance(error, errors.ArchivalError):
+        return AuditStatus.FAILED, error
+    if isinstance(error, psycopg.Error):
+        return AuditStatus.FAILED, errors.from_database(error, doing)
     if isinstance(error, Exception):
         return AuditStatus.FAILED, errors.ArchivalError(f"Unexpected {name}: {error}.", resolve="Please report it.")
     return AuditStatus.CANCELLED, errors.CancelledError(
@@ -227,8 +225,11 @@ def open_move(
         audit.write(AuditEntry(step=AuditStep.INITIATE, status=AuditStatus.INITIATED, started_at=started))
         try:
             return _open(_Opening(settings, audit_id, filters, options, direction, lock), ledger, audit)
-        except errors.ArchivalError as error:
-            audit.write(AuditEntry(step=AuditStep.INITIATE, status=AuditStatus.FAILED, error=error, started_at=started))
+        except BaseException as error:
+            status, failure = _told(error, "opening the operation")
+            audit.write(AuditEntry(step=AuditStep.INITIATE, status=status, error=failure, started_at=started))
+            if isinstance(error, psycopg.Error):
+                raise failure from error
             raise
     except BaseException:
         lock.release()
@@ -307,6 +308,10 @@ def _checked(opening: _Opening, ledger: Ledger | RehearsalLedger, audit: AuditLo
     server = introspection.read_server(primary)
     if opening.lock is not None:
         _require_pairing(opening.lock.connection, server)
+    engine_role = lob_modes.engine_role(primary)
+    if opening.direction == RESTORE and engine_role and not lob_modes.may_become(primary, engine_role):
+        finding = f"a restore makes large objects for the engine's role: run GRANT {engine_role} TO {server.role}"
+        raise errors.PreflightError([finding])
     catalogue = bind(JBPM, schema, clob_mode)
     now = selection.server_now(control.session(opening.direction.origin))
     bound = filtering.resolve(opening.filters, now=now, time_zone=engine.time_zone)
@@ -329,7 +334,7 @@ def _checked(opening: _Opening, ledger: Ledger | RehearsalLedger, audit: AuditLo
         lanes=Lanes([opening.lane(worker=True) for _ in range(options.lanes)], signal),
         signal=signal,
         pace=Pace(signal, ledger.control, options.pause_between_batches_ms, options.stop_at, options.lanes),
-        engine_role=lob_modes.engine_role(primary),
+        engine_role=engine_role,
         shared_objects=lob_modes.shared_objects(primary, catalogue, JBPM),
         # Each unlink holds one entry of the lock table until the commit; leave half of it to the engine.
         object_cap=max(100, server.max_locks // 2),

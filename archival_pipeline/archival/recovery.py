@@ -143,7 +143,7 @@ def reconcile(move: Move) -> list[Batch]:
         # A later run only adds to the audit of an operation that has ended: its last word stays what it was.
         ended = AuditStatus.IN_PROGRESS if row["status"] == "in_progress" else AuditStatus(row["status"])
         finish(then.control, then, batch, ended)
-        finished.append(batch)
+        finished.append(ledger.reload(batch))
     _bury(move, ledger, lock)
     return finished
 
@@ -186,38 +186,34 @@ def settle(lane: Lane, move: Move, batch: Batch) -> Batch:
     if batch.state not in ("copying", "deleting"):
         return batch
     _, ledger = move.books()
-    fate = _fate(lane, batch)
-    if fate == "in progress":
+    status, there = _fate(lane, batch)
+    if status == "in progress":
         raise errors.TransientDatabaseError(
             f"The primary's transaction {batch.primary_transaction} of batch {batch.batch} has not ended yet.",
             resolve="Wait for it, or end its session (pg_stat_activity), then run the same job again.",
             code="55P03",
         )
-    if fate == "aborted":
+    trees = batch.trees()
+    gone = {root: members for root, members in trees.items() if there.isdisjoint(members)}
+    # A server that crashed may give the number of a transaction it lost to another one: the rows have the last word.
+    done = status != "aborted" and bool(there if batch.state == "copying" else gone)
+    if not done:
         ledger.back_to(batch, "planned" if batch.state == "copying" else "copied")
     elif batch.state == "copying":
-        ledger.copied(batch, batch.trees(), batch.table_rows or {}, Measure(batch.expected, batch.lost_objects))
+        ledger.copied(batch, trees, batch.table_rows or {}, Measure(batch.expected, batch.lost_objects))
     else:
-        left = set(batch.pending_discards)
-        kept = {root: members for root, members in batch.trees().items() if root not in left}
-        after_commit(lane, move, batch, kept, batch.pending_objects, batch.pending_discards)
+        after_commit(lane, move, batch, gone, batch.pending_objects, batch.pending_discards)
     return ledger.reload(batch)
 
 
-def _fate(lane: Lane, batch: Batch) -> str:
-    """What became of the batch's transaction in the primary: committed, aborted or in progress."""
+def _fate(lane: Lane, batch: Batch) -> tuple[str | None, set[int]]:
+    """What became of the batch's transaction in the primary, None if it is forgotten; and which members are there."""
+    parameters = {"transaction": batch.primary_transaction, "members": array_literal(batch.member_ids)}
     primary = lane.session("primary")
     with primary.transaction():
-        row = primary.execute(
-            load_sql("primary/transaction_fate"),
-            {"transaction": batch.primary_transaction, "members": array_literal(batch.member_ids)},
-        ).fetchone()
+        row = primary.execute(load_sql("primary/transaction_fate"), parameters).fetchone()
     assert row is not None  # noqa: S101 - a SELECT without FROM returns one row
-    if row[0] is not None:
-        return str(row[0])
-    # The server has forgotten a transaction that old; whether the instances are there tells the same.
-    there = bool(row[1])
-    return "committed" if there == (batch.state == "copying") else "aborted"
+    return row[0], set(row[1])
 
 
 def as_error(quarantined: Sequence[TreeReport]) -> errors.ArchivalError | None:

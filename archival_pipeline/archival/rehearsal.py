@@ -49,6 +49,10 @@ class RehearsalLedger:
         """The operation's row."""
         return self._operation
 
+    def moved_rows(self) -> dict[str, int]:
+        """A dry run moves none."""
+        return {}
+
     def control(self) -> Control:
         """Nobody can ask anything of a dry run."""
         return Control(paused=False, pause_ms=None, stop_requested=False)

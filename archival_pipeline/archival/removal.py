@@ -143,9 +143,10 @@ def _delete_apart(lane: Lane, move: Move, batch: Batch) -> Removed:
             else:
                 removed.stayed.append(verdict)
         discards = [report.root_id for report in removed.stayed if report.outcome == "skipped"]
+        # Before the commit: who settles the batch after a crash here cannot find the reasons again.
+        move.ledger.report(batch, removed.stayed)
         later = _before_commit(origin, move, batch, kept, numbers, discards)
     removed.objects = len(numbers)
-    move.ledger.report(batch, removed.stayed)
     after_commit(lane, move, batch, kept, later, discards)
     return removed
 
@@ -182,11 +183,14 @@ def _copy_is_intact(lane: Lane, move: Move, batch: Batch, found: Keys) -> bool:
 
 
 def _lock(origin: psycopg.Connection[Any], move: Move, batch: Batch) -> None:
-    """Lock the instances against the engine, and make sure that the tables are still the ones that were bound."""
-    parameters = {"process": array_literal(batch.member_ids)}
-    origin.execute(load_sql("common/lock_members"), parameters)
+    """Lock the instances against the engine, and make sure that the tables are still the ones that were bound.
+
+    In the backup nobody else is at work: the operation lock is enough there.
+    """
     if move.direction.origin != "primary":
         return
+    parameters = {"process": array_literal(batch.member_ids)}
+    origin.execute(load_sql("primary/lock_members"), parameters)
     origin.execute(load_sql("primary/lock_states"), parameters)
     if preflight.fingerprint(origin, [table.name for table in move.catalogue.tables]) != move.fingerprint:
         raise errors.PreflightError(["the primary's tables changed during the run: run `archival-pipeline check`"])

@@ -23,9 +23,11 @@ def advise(move: Move) -> dict[str, Any]:
         ``tables``: list of ``{table, deadRows, reclaimableBytes}``; ``command``: SQL, empty where nothing is to gain.
     """
     names = [table.name for table in move.catalogue.tables]
+    moved = move.ledger.moved_rows()
+    parameters = {"tables": names, "moved_tables": list(moved), "moved": list(moved.values())}
     origin = move.control.session(move.direction.origin)
     with origin.transaction(), origin.cursor(row_factory=dict_row) as cursor:
-        rows = cursor.execute(load_sql("common/vacuum_advice"), {"tables": names}).fetchall()
+        rows = cursor.execute(load_sql("common/vacuum_advice"), parameters).fetchall()
     due = [row["table"] for row in rows if row["deadRows"]]
     command = sql.SQL("VACUUM (ANALYZE) {};").format(sql.SQL(", ").join(map(sql.Identifier, due))).as_string(origin)
     return {"tables": rows, "command": command if due else ""}

@@ -38,6 +38,9 @@ _CLOB_NUMBER = sql.SQL(
 )
 _IS_DIGITS = sql.SQL("CASE WHEN octet_length(t.{column}) <= 10 THEN t.{column} ~ '^[0-9]+$' ELSE false END")
 
+# Since PostgreSQL 16 a member of a role need not have the right to become it.
+_SET_ROLE_IS_A_RIGHT = 160_000
+
 
 def detect_clob_mode(
     connection: psycopg.Connection[Any], catalogue: Catalogue, schema: LiveSchema, configured: str
@@ -121,6 +124,13 @@ def engine_role(connection: psycopg.Connection[Any]) -> str | None:
     with connection.cursor(row_factory=scalar_row) as cursor:
         role = cursor.execute(load_sql("primary/lob_engine_role")).fetchone()
     return None if role is None else str(role)
+
+
+def may_become(connection: psycopg.Connection[Any], role: str) -> bool:
+    """Whether the session's role may act as another one."""
+    needed = "SET" if connection.info.server_version >= _SET_ROLE_IS_A_RIGHT else "MEMBER"
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        return bool(cursor.execute("SELECT pg_has_role(%s, %s)", (role, needed)).fetchone())
 
 
 def owners_of_references(

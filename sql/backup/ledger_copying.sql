@@ -2,8 +2,8 @@
 UPDATE archival_batch
 SET
     state = 'copying',
-    member_ids = %(member_ids)s::bigint [],
-    member_roots = %(member_roots)s::bigint [],
+    member_ids = %(member_ids)s::bigint[],
+    member_roots = %(member_roots)s::bigint[],
     digests = %(digests)s::jsonb,
     table_rows = %(table_rows)s::jsonb,
     row_count = %(row_count)s,

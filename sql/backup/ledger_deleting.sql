@@ -6,7 +6,7 @@ SET
     primary_transaction = %(primary_transaction)s,
     digests = coalesce(%(digests)s::jsonb, digests),
     lost_objects = greatest(%(lost_objects)s, lost_objects),
-    pending_objects = %(pending_objects)s::bigint [],
-    pending_discards = %(pending_discards)s::bigint []
+    pending_objects = %(pending_objects)s::bigint[],
+    pending_discards = %(pending_discards)s::bigint[]
 WHERE batch_id = %(batch_id)s AND state IN ('copied', 'deleting')
 RETURNING batch_id

@@ -4,10 +4,10 @@ VALUES (
     %(audit_id)s, %(root_id)s, %(batch)s, %(outcome)s, %(reason)s, %(process_instance_id)s, %(error_code)s, %(detail)s
 )
 ON CONFLICT (audit_id, root_id) DO UPDATE
-SET
-    outcome = excluded.outcome,
-    reason = excluded.reason,
-    process_instance_id = excluded.process_instance_id,
-    error_code = excluded.error_code,
-    detail = excluded.detail,
-    recorded_at = now()
+    SET
+        outcome = excluded.outcome,
+        reason = excluded.reason,
+        process_instance_id = excluded.process_instance_id,
+        error_code = excluded.error_code,
+        detail = excluded.detail,
+        recorded_at = now()

@@ -2,6 +2,6 @@
 SELECT p.correlationkey AS key
 FROM processinstancelog AS p
 WHERE
-    p.processinstanceid = ANY((SELECT k.keys FROM keys_process AS k)::bigint [])
+    p.processinstanceid = ANY((SELECT k.keys FROM keys_process AS k)::bigint[])
     AND p.processtype = 2
     AND p.correlationkey IS NOT NULL

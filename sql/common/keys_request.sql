@@ -2,7 +2,7 @@
 -- No variant of the schema has an index on either column: one scan, joined by hash.
 SELECT r.id AS key
 FROM requestinfo AS r
-INNER JOIN unnest((SELECT k.keys FROM keys_process AS k)::bigint []) AS p (id)
+INNER JOIN unnest((SELECT k.keys FROM keys_process AS k)::bigint[]) AS p (id)
     ON
         p.id = coalesce(
             r.processinstanceid,

@@ -3,11 +3,11 @@
 SELECT mine.ksession_id AS key
 FROM contextmappinginfo AS mine
 WHERE
-    mine.mappingid = ANY((SELECT k.keys FROM keys_mapping AS k)::bigint [])
+    mine.mappingid = ANY((SELECT k.keys FROM keys_mapping AS k)::bigint[])
     AND NOT EXISTS (
         SELECT
         FROM contextmappinginfo AS other
         WHERE
             other.ksession_id = mine.ksession_id
-            AND other.mappingid <> ALL((SELECT k.keys FROM keys_mapping AS k)::bigint [])
+            AND other.mappingid <> ALL((SELECT k.keys FROM keys_mapping AS k)::bigint[])
     )

@@ -10,7 +10,8 @@ SELECT
     current_setting('default_transaction_read_only')::boolean AS read_only,
     current_setting('synchronous_commit') AS synchronous_commit,
     current_setting('max_locks_per_transaction')::integer
-    * (current_setting('max_connections')::integer + current_setting('max_prepared_transactions')::integer) AS max_locks,
+    * (current_setting('max_connections')::integer + current_setting('max_prepared_transactions')::integer)
+        AS max_locks,
     current_user::text AS "role"
 FROM pg_database AS d
 WHERE d.datname = current_database()

@@ -4,7 +4,7 @@ SELECT
     coalesce((
         SELECT array_agg(a.attname::text ORDER BY k.place)
         FROM pg_index AS i
-        CROSS JOIN LATERAL unnest(i.indkey::smallint []) WITH ORDINALITY AS k (number, place)
+        CROSS JOIN LATERAL unnest(i.indkey::smallint[]) WITH ORDINALITY AS k (number, place)
         INNER JOIN pg_attribute AS a ON i.indrelid = a.attrelid AND k.number = a.attnum
         WHERE i.indrelid = c.oid AND i.indisprimary
     ), '{}') AS primary_key,

@@ -5,7 +5,7 @@ SELECT DISTINCT
     p.processinstanceid
 FROM processinstancelog AS p
 WHERE
-    p.parentprocessinstanceid = ANY(%(process)s::bigint [])
+    p.parentprocessinstanceid = ANY(%(process)s::bigint[])
     AND p.parentprocessinstanceid > 0
     AND p.processinstanceid > 0
-    AND p.processinstanceid <> ALL(%(process)s::bigint [])
+    AND p.processinstanceid <> ALL(%(process)s::bigint[])

@@ -1,4 +1,4 @@
 -- Which of the members this side already has. Index: processinstancelog(processinstanceid).
 SELECT DISTINCT p.processinstanceid
 FROM processinstancelog AS p
-WHERE p.processinstanceid = ANY(%(process)s::bigint [])
+WHERE p.processinstanceid = ANY(%(process)s::bigint[])

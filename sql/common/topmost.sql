@@ -3,7 +3,7 @@
 -- Index: processinstancelog(processinstanceid).
 WITH RECURSIVE selected (id) AS (
     SELECT DISTINCT s.id
-    FROM unnest(%(selected)s::bigint []) AS s (id)
+    FROM unnest(%(selected)s::bigint[]) AS s (id)
     WHERE s.id > 0
 ),
 

@@ -4,7 +4,7 @@ WITH RECURSIVE tree (root_id, process_instance_id) AS (
     SELECT
         r.id,
         r.id
-    FROM unnest(%(roots)s::bigint []) AS r (id)
+    FROM unnest(%(roots)s::bigint[]) AS r (id)
     WHERE r.id > 0
     UNION
     SELECT

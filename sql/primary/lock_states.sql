@@ -4,7 +4,7 @@ SELECT count(*)
 FROM (
     SELECT i.instanceid
     FROM processinstanceinfo AS i
-    WHERE i.instanceid = ANY(%(process)s::bigint [])
+    WHERE i.instanceid = ANY(%(process)s::bigint[])
     ORDER BY i.instanceid
     FOR UPDATE
 ) AS locked

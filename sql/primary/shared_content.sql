@@ -5,7 +5,7 @@ WITH member (root_id, id) AS MATERIALIZED (
     SELECT
         m.root_id,
         m.id
-    FROM unnest(%(roots)s::bigint [], %(members)s::bigint []) AS m (root_id, id)
+    FROM unnest(%(roots)s::bigint[], %(members)s::bigint[]) AS m (root_id, id)
 ),
 
 mine (root_id, process_instance_id, content_id) AS MATERIALIZED (
@@ -15,11 +15,13 @@ mine (root_id, process_instance_id, content_id) AS MATERIALIZED (
         used.content_id
     FROM member AS m
     INNER JOIN task AS t ON m.id = t.processinstanceid
-    CROSS JOIN LATERAL (
-        VALUES (t.documentcontentid), (t.outputcontentid), (t.faultcontentid)
-        UNION ALL
-        SELECT a.attachmentcontentid FROM attachment AS a WHERE a.taskdata_attachments_id = t.id
-    ) AS used (content_id)
+    CROSS JOIN
+        LATERAL (
+            VALUES (t.documentcontentid), (t.outputcontentid), (t.faultcontentid)
+            UNION ALL
+            SELECT a.attachmentcontentid FROM attachment AS a
+            WHERE a.taskdata_attachments_id = t.id
+        ) AS used (content_id)
     WHERE used.content_id > 0
 ),
 

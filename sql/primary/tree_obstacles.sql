@@ -6,7 +6,7 @@ WITH RECURSIVE member (root_id, id) AS MATERIALIZED (
     SELECT
         m.root_id,
         m.id
-    FROM unnest(%(roots)s::bigint [], %(members)s::bigint []) AS m (root_id, id)
+    FROM unnest(%(roots)s::bigint[], %(members)s::bigint[]) AS m (root_id, id)
 ),
 
 ancestor (root_id, id) AS (
@@ -14,7 +14,7 @@ ancestor (root_id, id) AS (
         p.processinstanceid,
         p.parentprocessinstanceid
     FROM processinstancelog AS p
-    WHERE p.processinstanceid = ANY(%(distinct_roots)s::bigint []) AND p.parentprocessinstanceid > 0
+    WHERE p.processinstanceid = ANY(%(distinct_roots)s::bigint[]) AND p.parentprocessinstanceid > 0
     UNION
     SELECT
         a.root_id,
@@ -58,7 +58,10 @@ obstacle (root_id, reason, id) AS (
         'younger_member',
         log.id
     FROM log
-    WHERE log.status IN (2, 3) AND (log.age IS NULL OR log.age >= %(before)s::timestamp) AND %(before)s::timestamp IS NOT NULL
+    WHERE
+        log.status IN (2, 3)
+        AND (log.age IS NULL OR log.age >= %(before)s::timestamp)
+        AND %(before)s::timestamp IS NOT NULL
     UNION ALL
     SELECT
         m.root_id,

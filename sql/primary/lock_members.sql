@@ -4,7 +4,7 @@ SELECT count(*)
 FROM (
     SELECT p.id
     FROM processinstancelog AS p
-    WHERE p.processinstanceid = ANY(%(process)s::bigint [])
+    WHERE p.processinstanceid = ANY(%(process)s::bigint[])
     ORDER BY p.id
     FOR UPDATE
 ) AS locked
