@@ -1,4 +1,5 @@
--- The rows are about to be committed in the primary's transaction named here: if the answer is lost, it can be asked for.
+-- The rows are about to be committed in the primary's transaction named here: if the answer is lost, it can be asked
+-- for.
 UPDATE archival_batch
 SET
     state = 'copying',

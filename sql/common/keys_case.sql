@@ -1,4 +1,5 @@
--- Case ids of the given instances: the correlation key of a case (processtype 2). Index: processinstancelog(processinstanceid).
+-- Case ids of the given instances: the correlation key of a case (processtype 2).
+-- Index: processinstancelog(processinstanceid).
 SELECT p.correlationkey AS key
 FROM processinstancelog AS p
 WHERE

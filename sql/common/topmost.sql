@@ -10,7 +10,7 @@ WITH RECURSIVE selected (id) AS (
 climb (id, ancestor) AS (
     SELECT
         selected.id,
-        selected.id
+        selected.id AS ancestor
     FROM selected
     UNION
     SELECT

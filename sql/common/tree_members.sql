@@ -2,8 +2,8 @@
 -- Index: processinstancelog(parentprocessinstanceid).
 WITH RECURSIVE tree (root_id, process_instance_id) AS (
     SELECT
-        r.id,
-        r.id
+        r.id AS root_id,
+        r.id AS process_instance_id
     FROM unnest(%(roots)s::bigint[]) AS r (id)
     WHERE r.id > 0
     UNION

@@ -1,5 +1,5 @@
--- Dead rows of the given tables and of the large objects, with an estimate of the bytes they hold: the dead share of the
--- table's size. The server's counters lag behind, so what this operation has deleted counts where it is more.
+-- Dead rows of the given tables and of the large objects, with an estimate of the bytes they hold: the dead share of
+-- the table's size. The server's counters lag behind, so what this operation has deleted counts where it is more.
 WITH dead ("table", relid, dead_rows, live_rows) AS (
     SELECT
         s.relname,

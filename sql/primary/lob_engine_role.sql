@@ -1,5 +1,5 @@
--- The role that the engine's large objects belong to: the owner of most of them, else of the engine's root table; no row
--- where the session's role is that role already.
+-- The role that the engine's large objects belong to: the owner of most of them, else of the engine's root table; no
+-- row where the session's role is that role already.
 SELECT pg_get_userbyid(r.oid)::text
 FROM (
     SELECT

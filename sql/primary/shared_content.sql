@@ -1,6 +1,6 @@
--- Trees whose tasks use a content row that a task or attachment of another tree uses too: content has no foreign key, so
--- nothing else would stop its deletion. The referring columns have no index: one scan each, once per wave, and none at
--- all where the wave has no content. Index: task(processinstanceid).
+-- Trees whose tasks use a content row that a task or attachment of another tree uses too: content has no foreign key,
+-- so nothing else would stop its deletion. The referring columns have no index: one scan each, once per wave, and
+-- none at all where the wave has no content. Index: task(processinstanceid).
 WITH member (root_id, id) AS MATERIALIZED (
     SELECT
         m.root_id,
