@@ -65,13 +65,11 @@ class Measure:
         digests: by table; tables without rows included, so that leftovers of the other side are seen.
         lost: large-object numbers that point nowhere.
         ambiguous: values that may be a number or a text.
-        size: bytes of the rows' images.
     """
 
     digests: dict[str, Digest]
     lost: int = 0
     ambiguous: int = 0
-    size: int = 0
 
     @property
     def rows(self) -> int:
@@ -85,7 +83,6 @@ class Measure:
             {name: self.digests.get(name, EMPTY) + other.digests.get(name, EMPTY) for name in names},
             self.lost + other.lost,
             self.ambiguous + other.ambiguous,
-            self.size + other.size,
         )
 
     def filled(self) -> dict[str, Digest]:
@@ -103,18 +100,19 @@ def measure(connection: psycopg.Connection[Any], catalogue: BoundCatalogue, keys
         archive: whether the side is the backup.
     """
     cursors = {}
+    modern = statements.is_modern(connection)
     with connection.pipeline():
         for table in catalogue.tables:
-            statement = statements.digest(table, keys.filled, archive=archive)
+            statement = statements.digest(table, keys.filled, archive=archive, modern=modern)
             if statement is not None:
                 cursors[table.name] = connection.execute(statement, keys.parameters)
-    digests, lost, ambiguous, size = {}, 0, 0, 0
+    digests, lost, ambiguous = {}, 0, 0
     for name, cursor in cursors.items():
         row = cursor.fetchone()
         assert row is not None  # noqa: S101 - an aggregate returns one row
         digests[name] = Digest.from_sums(row[0], row[1], row[2])
-        lost, ambiguous, size = lost + int(row[3]), ambiguous + int(row[4]), size + int(row[5])
-    return Measure(digests, lost, ambiguous, size)
+        lost, ambiguous = lost + int(row[3]), ambiguous + int(row[4])
+    return Measure(digests, lost, ambiguous)
 
 
 def differences(expected: Mapping[str, Digest], found: Mapping[str, Digest]) -> list[str]:

@@ -210,11 +210,11 @@ def _obstacles(origin: psycopg.Connection[Any], move: Move, several: Trees) -> d
 
 def _delete_rows(origin: psycopg.Connection[Any], move: Move, found: Keys) -> tuple[dict[str, Digest], list[int]]:
     """Delete children first, all in one round trip; return digests and large objects of what was deleted."""
-    archive = is_archive(move.direction.origin)
+    archive, modern = is_archive(move.direction.origin), statements.is_modern(origin)
     cursors = {}
     with origin.pipeline():
         for table in reversed(move.catalogue.tables):
-            statement = statements.delete(table, found.filled, archive=archive)
+            statement = statements.delete(table, found.filled, archive=archive, modern=modern)
             if statement is not None:
                 cursors[table.name] = origin.execute(statement, found.parameters)
     gone: dict[str, Digest] = {}
@@ -224,7 +224,7 @@ def _delete_rows(origin: psycopg.Connection[Any], move: Move, found: Keys) -> tu
         assert row is not None  # noqa: S101 - an aggregate returns one row
         if row[0]:
             gone[name] = Digest.from_sums(row[0], row[1], row[2])
-        numbers.update(row[6] or ())
+        numbers.update(row[5] or ())
     return gone, sorted(numbers)
 
 

@@ -259,7 +259,6 @@ def _rehearse(move: Move, wave: Wave) -> WaveResult:
             result.add_rows({name: digest.rows for name, digest in ours.filled().items()})
             result.trees += len(batch.trees())
             result.instances += len(batch.member_ids)
-            result.size += ours.size
     return result
 
 

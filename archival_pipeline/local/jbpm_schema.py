@@ -132,15 +132,19 @@ BEGIN
     RETURN NULL;
 END $$;
 CREATE FUNCTION jbpm_active_clob_on_update() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    old_number oid := (to_jsonb(OLD) ->> TG_ARGV[0])::oid;
 BEGIN
-    DELETE FROM jbpm_active_clob WHERE loid = (to_jsonb(OLD) ->> TG_ARGV[0])::oid;
+    DELETE FROM jbpm_active_clob WHERE loid = old_number;
     INSERT INTO jbpm_active_clob (loid)
     SELECT number::oid FROM (SELECT to_jsonb(NEW) ->> TG_ARGV[0]) AS written (number) WHERE number IS NOT NULL;
     RETURN NULL;
 END $$;
 CREATE FUNCTION jbpm_active_clob_on_delete() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    old_number oid := (to_jsonb(OLD) ->> TG_ARGV[0])::oid;
 BEGIN
-    DELETE FROM jbpm_active_clob WHERE loid = (to_jsonb(OLD) ->> TG_ARGV[0])::oid;
+    DELETE FROM jbpm_active_clob WHERE loid = old_number;
     RETURN NULL;
 END $$;
 CREATE FUNCTION jbpm_active_clob_on_truncate() RETURNS trigger LANGUAGE plpgsql AS $$
