@@ -158,15 +158,16 @@ def reconcile(settings: Settings) -> list[Batch]:
     """
     with short_session(settings.backup, "reading the ledger") as session:
         ledger = Ledger(session, "")
-        waiting = [batch.audit_id for batch in ledger.open_batches()]
-        waiting += [row["audit_id"] for row in ledger.dead_operations()]
-    if not waiting:
-        return []
-    # Any of the operations will do: whoever holds the lock finishes all of them.
+        waiting = [row["audit_id"] for row in ledger.dead_operations()]
+        waiting += [batch.audit_id for batch in ledger.open_batches()]
+        if not waiting:
+            return []
+        # Any of the operations will do: whoever holds the lock finishes all of them.
+        before = AuditStatus(ledger.operation(waiting[0])["status"])
     opened = move.reopen_move(settings, waiting[0])
     try:
         finished = recovery.reconcile(opened)
-        _close_again(opened)
+        _close_again(opened, before)
     except BaseException as error:
         _end_if_open(opened, error)
         raise
@@ -176,18 +177,22 @@ def reconcile(settings: Settings) -> list[Batch]:
         opened.close()
 
 
-def _close_again(opened: move.Move) -> None:
-    """End an operation that was taken up only to finish its open batches."""
+def _close_again(opened: move.Move, before: AuditStatus) -> None:
+    """End an operation that was taken up only to finish its open batches; one that had ended says so again."""
     totals = opened.ledger.totals()
+    unplanned = totals.batches == 0
+    died = before is AuditStatus.IN_PROGRESS and (unplanned or totals.planned > 0)
     error = errors.ArchivalError(
-        f"{totals.planned} planned batch(es) were not begun.",
-        resolve="Launch the job again for them.",
+        "The run of this operation died before it "
+        + ("had planned its batches." if unplanned else f"had begun {totals.planned} planned batch(es)."),
+        resolve="Launch the job again for what was not begun.",
         code="RUN_DIED",
     )
+    ended = AuditStatus.COMPLETED if before is AuditStatus.IN_PROGRESS else before
     opened.end(
-        AuditStatus.FAILED if totals.planned else AuditStatus.COMPLETED,
+        AuditStatus.FAILED if died else ended,
         AuditStep.COMPLETE,
-        error if totals.planned else None,
+        error if died else None,
         datetime.now(UTC),
         details={"reconciled": True},
     )

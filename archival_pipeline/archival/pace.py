@@ -5,9 +5,11 @@ Asked by a lane before it takes a batch; while it waits, no transaction is open.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import deque
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -17,8 +19,14 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 
-# How often a paused lane looks whether it may go on.
-_PAUSED_LOOK_SECONDS = 0.5
+# How often a lane that waits looks what the operator asks.
+_LOOK_SECONDS = 0.5
+# What the next batch takes is judged by the slowest of the last few: one that had bad luck counts for a while only.
+_REMEMBERED = 10
+
+
+def _durations() -> dict[str, deque[float]]:
+    return {"copy": deque(maxlen=_REMEMBERED), "delete": deque(maxlen=_REMEMBERED)}
 
 
 @dataclass(slots=True)
@@ -42,41 +50,59 @@ class Pace:
     lanes: int
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     ended_because: str | None = None
-    _delete_seconds: float = 0.0
+    _seconds: dict[str, deque[float]] = field(default_factory=_durations)
+
+    @contextmanager
+    def timing(self, work: Literal["copy", "delete"]) -> Iterator[None]:
+        """Measure how long a lane is at one batch; a batch that failed tells nothing."""
+        began = self.clock()
+        yield
+        self._seconds[work].append((self.clock() - began).total_seconds())
 
     def copying(self, batches: Sequence[Item]) -> Iterator[Item]:
         """Batches to copy: as many as can be copied, and then deleted, before the window closes."""
-        began = self.clock()
         for taken, batch in enumerate(batches):
-            per_batch = (self.clock() - began).total_seconds() / taken if taken else 0.0
-            # Until the first deletion is measured, it is taken to last as long as the copy.
-            ahead = (taken + 1) * (self._delete_seconds or per_batch) + per_batch
-            if not self._may_begin(timedelta(seconds=ahead)):
+            if not self._may_begin(taken + 1):
                 return
             yield batch
 
     def deleting(self, batches: Sequence[Item]) -> Iterator[Item]:
         """Batches to delete: all that were copied, because a batch that was begun is finished."""
-        began = self.clock()
-        for taken, batch in enumerate(batches):
+        for batch in batches:
             if not self._wait_while_paused():
                 return
-            if taken:
-                self._delete_seconds = (self.clock() - began).total_seconds() / taken
             yield batch
 
     def rest(self) -> None:
-        """Rest after a batch, as long as the operator wants now."""
-        asked = self.control().pause_ms
-        self.signal.rest((self.pause_ms if asked is None else asked) / 1_000)
+        """Rest after a batch, as long as the operator wants now: a rest that is shortened ends early."""
+        began = self.clock()
+        while not self.signal.is_set:
+            asked = self.control()
+            left = self._rest_seconds(asked) - (self.clock() - began).total_seconds()
+            if asked.stop_requested or left <= 0:
+                return
+            self.signal.rest(min(left, _LOOK_SECONDS))
 
-    def _may_begin(self, ahead: timedelta) -> bool:
+    def _rest_seconds(self, asked: Control) -> float:
+        return (self.pause_ms if asked.pause_ms is None else asked.pause_ms) / 1_000
+
+    def _may_begin(self, begun: int) -> bool:
+        """Whether one more batch may be copied; it is counted in ``begun``."""
         if not self._wait_while_paused():
             return False
-        if self.stop_at is not None and self.clock() + ahead >= self.stop_at:
+        if self.stop_at is not None and self.clock() + self._ahead(begun) >= self.stop_at:
             self.ended_because = f"the window closes at {self.stop_at.isoformat()}"
             return False
         return True
+
+    def _ahead(self, begun: int) -> timedelta:
+        """How long one more copy, and then the deletion of all batches that were begun, are going to take."""
+        # Copies of both: lanes that end at this moment add to them.
+        copy = max(tuple(self._seconds["copy"]), default=0.0)
+        # Until the first deletion is measured, it is taken to last as long as the copy.
+        delete = max(tuple(self._seconds["delete"]), default=copy)
+        turns = -(-begun // self.lanes)
+        return timedelta(seconds=copy + turns * delete + (turns - 1) * self._rest_seconds(self.control()))
 
     def _wait_while_paused(self) -> bool:
         """Wait until the operator lets the work go on; whether it does."""
@@ -89,5 +115,5 @@ class Pace:
                 return True
             if self.stop_at is not None and self.clock() >= self.stop_at:
                 return True
-            self.signal.rest(_PAUSED_LOOK_SECONDS)
+            self.signal.rest(_LOOK_SECONDS)
         return False

@@ -42,7 +42,8 @@ def copy(lane: Lane, move: Move, batch: Batch, *, thorough: bool) -> Copied:
         now = settle(lane, move, move.books()[1].reload(batch))
         return copy_batch(lane, move, now, thorough=thorough) if now.state == "planned" else as_recorded(now)
 
-    return _again(move, AuditStep.EXECUTE, batch, settle_and_copy)
+    with move.pace.timing("copy"):
+        return _again(move, AuditStep.EXECUTE, batch, settle_and_copy)
 
 
 def delete(lane: Lane, move: Move, batch: Batch) -> Removed:
@@ -53,7 +54,8 @@ def delete(lane: Lane, move: Move, batch: Batch) -> Removed:
         now = settle(lane, move, move.books()[1].reload(batch))
         return delete_batch(lane, move, now) if now.state == "copied" else Removed()
 
-    removed = _again(move, AuditStep.DELETE, batch, settle_and_delete)
+    with move.pace.timing("delete"):
+        removed = _again(move, AuditStep.DELETE, batch, settle_and_delete)
     move.pace.rest()
     return removed
 

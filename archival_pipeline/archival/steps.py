@@ -142,6 +142,9 @@ def children(move: Move, wave: Wave) -> WaveResult:
     """Find the trees of a wave and take out those that may not move."""
     with move.step(AuditStep.CHILDREN) as started:
         result = WaveResult()
+        if move.pace.ended_because is not None:
+            # No batch of this wave will get its turn; the engine is spared the search.
+            return result
         batches = [batch for batch in move.ledger.batches(wave.number) if batch.state == "planned"]
         entries = []
         for batch, found, stay in eligibility.eligible(move, batches):
@@ -304,11 +307,12 @@ def _deleted_row(move: Move, batch: Batch, removed: Removed, started: datetime) 
 
 
 def complete(move: Move) -> Totals:
-    """Hold the ledger against the plan and end the operation.
+    """Do what the ledger says is left, hold it against the plan, and end the operation.
 
     Raises:
         LedgerGapError: a planned batch reached no end state; the operation ends as failed.
     """
+    _catch_up(move)
     with move.step(AuditStep.COMPLETE) as started:
         left = move.give_up_rest()
         totals = move.ledger.totals()
@@ -336,6 +340,24 @@ def complete(move: Move) -> Totals:
             },
         )
         return totals
+
+
+def _catch_up(move: Move) -> None:
+    """Do the waves that were passed over: after a crash, Dagster's re-execution from failure drops mapped steps."""
+    if move.options.dry_run:
+        return
+    with move.step(AuditStep.COMPLETE):
+        # What a closing window left is left on purpose; what was begun is finished all the same.
+        left = {"copying", "copied", "deleting"} | (set() if move.pace.ended_because else {"planned"})
+        waves = [
+            wave
+            for wave in _read_plan(move).waves
+            if any(batch.state in left for batch in move.ledger.batches(wave.number))
+        ]
+    for wave in waves:
+        children(move, wave)
+        execute(move, wave)
+        delete(move, wave)
 
 
 def _done(step: AuditStep, started: datetime, **more: Any) -> AuditEntry:

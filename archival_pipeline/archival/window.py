@@ -1,7 +1,8 @@
 """A nightly window in a named time zone: whether a moment lies in it, when it closes.
 
 Safe at clock changes, because every step goes through UTC: in the doubled hour the window is open once, from its first
-opening to its last close; an opening in the missing hour happens as the hour is skipped. Not here: who asks.
+opening to its last close; what would open or close in the missing hour does so as the hour is skipped. Not here: who
+asks.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 _DAY = timedelta(days=1)
+_TICK = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +46,23 @@ class Window:
     def on(self, day: date) -> tuple[datetime, datetime]:
         """Opening and close of the window that opens on a local day, in UTC."""
         closing_day = day if self.closes > self.opens else day + _DAY
-        # fold: of a time that the clock shows twice, the opening is the first and the close is the last.
-        return self._moment(day, self.opens, fold=0), self._moment(closing_day, self.closes, fold=1)
+        # fold: of a time that the clock shows twice, the opening is the first and the close is the last. The close is
+        # the end of the last moment inside: one that stands where the doubled hour begins is not shown an hour late.
+        opening = self._moment(datetime.combine(day, self.opens), fold=0)
+        last = self._moment(datetime.combine(closing_day, self.closes) - _TICK, fold=1)
+        return opening, (last + _TICK).replace(microsecond=0)
 
-    def _moment(self, day: date, at: time, *, fold: int) -> datetime:
-        local = datetime.combine(day, at).replace(tzinfo=ZoneInfo(self.zone), fold=fold)
-        return local.astimezone(UTC)
+    def _moment(self, shown: datetime, *, fold: int) -> datetime:
+        """When the clock on the wall shows a time; for a time that it skips, when it does so."""
+        zone = ZoneInfo(self.zone)
+        local = shown.replace(tzinfo=zone, fold=fold)
+        moment = local.astimezone(UTC)
+        if moment.astimezone(zone).replace(tzinfo=None) == shown:
+            return moment
+        # Read with the offset after the change it lies before it, and the other way round: the change is in between.
+        before, after = (local.replace(fold=each).astimezone(UTC).replace(microsecond=0) for each in (1, 0))
+        old = before.astimezone(zone).utcoffset()
+        while after - before > timedelta(seconds=1):
+            middle = (before + (after - before) / 2).replace(microsecond=0)
+            before, after = (middle, after) if middle.astimezone(zone).utcoffset() == old else (before, middle)
+        return after

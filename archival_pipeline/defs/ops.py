@@ -161,12 +161,12 @@ def delete(context: OpExecutionContext, mover: Mover, wave: Wave) -> int:
 
 @op(out=Out(dict), tags={_PRIORITY: "6"})
 def complete(context: OpExecutionContext, mover: Mover, trees: list[int]) -> dict[str, Any]:
-    """Hold the ledger against the plan; fail on any batch without an end."""
+    """Do what Dagster passed over, hold the ledger against the plan, and fail on any batch without an end."""
     with reported():
         totals = steps.complete(mover.move)
         stayed = mover.move.ledger.reports(limit=_SHOWN_TREES)
     numbers = asdict(totals)
-    context.log.info("moved_trees=%d of_waves=%d rows=%d", sum(trees), len(trees), totals.rows_moved)
+    context.log.info("moved_trees=%d waves_of_this_run=%d rows=%d", totals.trees_moved, len(trees), totals.rows_moved)
     context.add_output_metadata(
         {name.replace("_", " "): value for name, value in numbers.items()} | {"stayed": _reports(stayed)}
     )

@@ -55,7 +55,9 @@ def record(job: str, form: str, seen: Sequence[tuple[str, Judgement]], points: i
 def write() -> None:
     """Write the table."""
     documents = [json.loads(path.read_text(encoding="utf-8")) for path in _newest()]
-    PLACE.write_text("\n".join([_HEAD, *(line for document in documents for line in _part(document))]), encoding="utf-8")
+    PLACE.write_text(
+        "\n".join([_HEAD, *(line for document in documents for line in _part(document))]), encoding="utf-8"
+    )
 
 
 def _newest() -> Iterator[Path]:

@@ -1,4 +1,5 @@
-"""What the engine or anybody else may do to a tree while it is moved, as statements; and moments of a move, as patterns.
+# ruff: noqa: S608 - fixed statements, put together here
+"""What the engine or anybody else may do to a tree while it is moved, as statements; moments of a move, as patterns.
 
 Not here: what must hold afterwards.
 """
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 from archival_pipeline_tests.support.checker import Checker, differences, together
 
 if TYPE_CHECKING:
-    from archival_pipeline_tests.faults.stage import Sides, Stage
+    from archival_pipeline_tests.faults.stage import Sides
     from archival_pipeline_tests.support.checker import Rows
 
 ROOT = 1
@@ -33,7 +34,7 @@ _COPY_OF_A_ROW = (
 LATE_LOG_ROW = _COPY_OF_A_ROW.format(table="nodeinstancelog", changes='{"id": 900001}')
 LATE_VARIABLE = _COPY_OF_A_ROW.format(table="variableinstancelog", changes='{"id": 900002, "value": "late"}')
 LATE_CHILD = (
-    "INSERT INTO processinstancelog SELECT (jsonb_populate_record(t, '{\"id\": 900003, \"processinstanceid\": 900003,"
+    'INSERT INTO processinstancelog SELECT (jsonb_populate_record(t, \'{"id": 900003, "processinstanceid": 900003,'
     f' "parentprocessinstanceid": {ROOT}}}\')).* FROM processinstancelog AS t WHERE t.processinstanceid = {ROOT}'
 )
 CHANGED_ROW = f"UPDATE variableinstancelog SET value = value || ' changed' WHERE processinstanceid = {ROOT}"
@@ -59,16 +60,9 @@ def everything(sides: Sides) -> Rows:
     return together(checker.primary(), checker.backup())
 
 
-def torn(sides: Sides, stage: Stage) -> list[int]:
-    """Instances of the stage's trees that have rows in both databases, or in neither."""
-    checker = Checker(*sides)
-    logs = [{row for row in rows["processinstancelog"]} for rows in (checker.primary(), checker.backup())]
-    trees = [rows["processinstancelog"] for rows in stage.oracle.trees.values()]
-    return [n for n, tree in enumerate(trees) if len({_where(row, logs) for row in tree}) != 1]
-
-
-def _where(row: tuple[str | None, ...], logs: list[set[tuple[str | None, ...]]]) -> tuple[bool, bool]:
-    return row in logs[0], row in logs[1]
+def missing(expected: Rows, found: Rows) -> list[str]:
+    """A sentence for each table of which an expected row is in neither database."""
+    return [f"{table}: {gone.total()} rows" for table, rows in expected.items() if (gone := rows - found[table])]
 
 
 def lost(expected: Rows, found: Rows) -> list[str]:

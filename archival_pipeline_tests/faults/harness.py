@@ -110,9 +110,15 @@ class Running:
         """Let a stopped process go on."""
         os.kill(self.pid, signal.SIGCONT)
 
+    def kill(self) -> None:
+        """End a run that a failed test has left, stopped or not."""
+        os.kill(self.pid, signal.SIGKILL)
+        self.end()
+
     def end(self) -> Ended:
         """Wait for the end."""
         code = self._mover.read()["exit"]
+        self._mover.running = None
         log, result = self._files
         document = json.loads(result.read_text(encoding="utf-8")) if result.exists() else {}
         return Ended(code, tuple(log.read_text(encoding="utf-8").splitlines()), document)
@@ -129,6 +135,7 @@ class Mover:
         """
         self._folder = folder
         self._number = 0
+        self.running: Running | None = None
         self._server = subprocess.Popen(
             [sys.executable, "-m", "archival_pipeline_tests.support.worker", "--serve"],
             stdin=subprocess.PIPE,
@@ -141,6 +148,8 @@ class Mover:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self.running is not None:
+            self.running.kill()
         assert self._server.stdin is not None
         assert self._server.stdout is not None
         self._server.stdin.close()
@@ -157,6 +166,8 @@ class Mover:
         self, sides: tuple[DatabaseSettings, DatabaseSettings], job: Job | None, audit_id: str, *faults: Fault
     ) -> Running:
         """Start a job; the caller waits for its end."""
+        if self.running is not None:
+            self.running.kill()
         self._number += 1
         log, result = (self._folder / f"{self._number}.{kind}" for kind in ("points", "json"))
         arguments = job.arguments(audit_id) if job else ["--resume", "--audit-id", audit_id]
@@ -167,7 +178,8 @@ class Mover:
         assert self._server.stdin is not None
         self._server.stdin.write(json.dumps(call) + "\n")
         self._server.stdin.flush()
-        return Running(self, self.read()["pid"], (log, result))
+        self.running = Running(self, self.read()["pid"], (log, result))
+        return self.running
 
     def read(self) -> dict[str, int]:
         """The next answer of the forking process."""

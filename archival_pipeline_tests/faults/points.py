@@ -54,6 +54,7 @@ class Fault:
         number: at the point of this number, counted from 1; or else
         match: at a point whose label matches this pattern,
         nth: the n-th such point.
+        later: whether points count only once every other fault has happened.
         side: for ``terminate`` and ``sql``: on which side.
         statement: for ``sql``: what somebody else does at this moment, in a transaction of its own.
     """
@@ -62,6 +63,7 @@ class Fault:
     number: int | None = None
     match: str | None = None
     nth: int = 1
+    later: bool = False
     side: Literal["primary", "backup"] = "primary"
     statement: str = ""
 
@@ -94,20 +96,28 @@ class FaultPoints:
         self.count = 0
         self._matched: Counter[Fault] = Counter()
         self.fired = False
+        self._acting = False
 
     def reached(self, connection: psycopg.Connection[Any] | None, when: str, what: str) -> None:
-        """Count a point; if it is the one, let the fault happen."""
+        """Count a point; if it is the one, let the fault happen. What a fault itself does is not counted."""
+        if self._acting:
+            return
         side = "?" if connection is None else self._side(connection)
         label = f"{when} {side} {what}"
         with self._guard:
             self.count += 1
             os.write(self._log, f"{self.count} {label}\n".encode())
-            due = [fault for fault in self._waiting if self._is_it(fault, label)]
+            others = any(not fault.later for fault in self._waiting)
+            due = [f for f in self._waiting if not (f.later and others) and self._is_it(f, label)]
             for fault in due:
                 self._waiting.remove(fault)
         for fault in due:
             self.fired = True
-            self._act(fault)
+            self._acting = True
+            try:
+                self._act(fault)
+            finally:
+                self._acting = False
 
     def _side(self, connection: psycopg.Connection[Any]) -> str:
         if connection.closed:

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from archival_pipeline.settings import DatabaseSettings, Settings
-    from archival_pipeline_tests.support.checker import Rows
     from archival_pipeline_tests.faults.harness import Ended, Mover
     from archival_pipeline_tests.faults.points import Fault
+    from archival_pipeline_tests.support.checker import Rows
     from archival_pipeline_tests.support.databases import TestDatabases
     from archival_pipeline_tests.support.moves import Pair, Pairs
 

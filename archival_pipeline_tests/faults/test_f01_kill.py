@@ -28,7 +28,9 @@ _PAIRS = {"short": 4, "long": 300}
 
 
 @pytest.mark.parametrize("name", JOBS)
-def test_f1_i6_killed_at_each_lasting_point_the_next_run_ends_like_an_undisturbed_one(name: str, stages: Stages) -> None:
+def test_f1_i6_killed_at_each_lasting_point_the_next_run_ends_like_an_undisturbed_one(
+    name: str, stages: Stages
+) -> None:
     stage = stages.stage(JOBS[name], SMALL)
     lasting = stage.lasting_points()
     chosen = sorted({*lasting, *range(_ONE_IN, len(stage.points), _ONE_IN)})

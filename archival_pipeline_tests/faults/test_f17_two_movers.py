@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from archival_pipeline_tests.faults.stage import Sides, Stages
 
 _LOCK_SESSIONS = (
-    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-    " WHERE datname = current_database() AND application_name LIKE 'archival-pipeline: operation %'"
+    "SELECT pg_terminate_backend(l.pid, 5000) FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database"
+    " WHERE l.locktype = 'advisory' AND l.granted AND d.datname = current_database()"
 )
 _LOST = {"LOCK_LOST", "57P01", "08006", "08000", "55P03", "25P03"}
 
@@ -38,7 +38,9 @@ def test_f17_i11_a_second_mover_is_refused_and_told_whom_to_ask(stages: Stages, 
 
 def _told(sides: Sides, audit: str) -> set[str]:
     with connect(sides[1], purpose="check") as session:
-        return {row[0] for row in session.execute("SELECT audit_id FROM archival_operation WHERE audit_id = %s", [audit])}
+        return {
+            row[0] for row in session.execute("SELECT audit_id FROM archival_operation WHERE audit_id = %s", [audit])
+        }
 
 
 def test_f17_i11_two_movers_started_at_the_same_moment(stages: Stages, other_mover: Mover) -> None:
@@ -51,14 +53,18 @@ def test_f17_i11_two_movers_started_at_the_same_moment(stages: Stages, other_mov
             assert stage.oracle.judge_end(*sides, stage.end) == []
 
 
+def _end_lock_session(sides: Sides) -> None:
+    with connect(sides[1], purpose="check", autocommit=True) as session:
+        assert session.execute(_LOCK_SESSIONS).fetchall() == [(True,)]
+
+
 @pytest.mark.parametrize("asleep", [them.COPY_BEGINS, them.COPY_ENDED, them.DELETE_BEGINS, them.ROWS_GONE])
 def test_f4_i11_a_mover_that_wakes_up_without_its_lock_writes_nothing(asleep: str, stages: Stages) -> None:
     stage = stages.stage(BACKUP, SMALL)
     with stages.copy(stage.start) as sides:
         sleeper = stages.mover.start(sides, BACKUP, new_audit(), Fault("stop", match=asleep))
         sleeper.wait_until_stopped()
-        with connect(sides[1], purpose="check", autocommit=True) as session:
-            session.execute(_LOCK_SESSIONS)
+        _end_lock_session(sides)
         before = stage.oracle.judge(*sides)
         sleeper.go_on()
         ended = sleeper.end()
@@ -77,8 +83,7 @@ def test_f4_i11_a_mover_that_wakes_up_after_another_did_its_work(
     with stages.copy(stage.start) as sides:
         sleeper = stages.mover.start(sides, BACKUP, new_audit(), Fault("stop", match=asleep))
         sleeper.wait_until_stopped()
-        with connect(sides[1], purpose="check", autocommit=True) as session:
-            session.execute(_LOCK_SESSIONS)
+        _end_lock_session(sides)
         other_mover.run(sides, BACKUP, new_audit()).require_done()
         sleeper.go_on()
         assert sleeper.end().code in _LOST

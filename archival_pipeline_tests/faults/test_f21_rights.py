@@ -25,7 +25,8 @@ from archival_pipeline_tests.support.archive import environment_of
 
 if TYPE_CHECKING:
     from archival_pipeline.settings import DatabaseSettings
-    from archival_pipeline_tests.faults.stage import Job, Sides, Stages
+    from archival_pipeline_tests.faults.harness import Job
+    from archival_pipeline_tests.faults.stage import Sides, Stages
 
 _ROLE = "fault_role"
 _LEND = """
@@ -37,6 +38,8 @@ BEGIN
         UNION ALL SELECT format('ALTER LARGE OBJECT %s OWNER TO fault_role', oid) FROM pg_largeobject_metadata
     LOOP EXECUTE thing.run; END LOOP;
     EXECUTE format('GRANT ALL ON SCHEMA %I TO fault_role', current_schema());
+    EXECUTE format('GRANT ALL ON ALL TABLES IN SCHEMA %I TO fault_role', current_schema());
+    EXECUTE format('GRANT ALL ON ALL SEQUENCES IN SCHEMA %I TO fault_role', current_schema());
 END $$
 """
 
@@ -51,15 +54,25 @@ def _lend(where: DatabaseSettings) -> DatabaseSettings:
     return where.model_copy(update={"username": _ROLE, "password": SecretStr("fault")})
 
 
+_OBJECTS_TO_POSTGRES = """
+DO $$DECLARE o record; BEGIN
+    FOR o IN SELECT oid FROM pg_largeobject_metadata
+    LOOP EXECUTE format('ALTER LARGE OBJECT %s OWNER TO postgres', o.oid); END LOOP;
+END$$
+"""
 _REVOCATIONS = {
-    "DELETE at the primary": (BACKUP, "primary", them.DELETE_BEGINS, "REVOKE DELETE ON nodeinstancelog FROM fault_role"),
+    "DELETE at the primary": (
+        BACKUP,
+        "primary",
+        them.DELETE_BEGINS,
+        "REVOKE DELETE ON nodeinstancelog FROM fault_role",
+    ),
     "INSERT at the backup": (BACKUP, "backup", them.COPY_BEGINS, "REVOKE INSERT ON nodeinstancelog FROM fault_role"),
     "large objects at the primary": (
         BACKUP,
         "primary",
         them.DELETE_BEGINS,
-        "DO $$DECLARE o record; BEGIN FOR o IN SELECT oid FROM pg_largeobject_metadata"
-        " LOOP EXECUTE format('ALTER LARGE OBJECT %s OWNER TO postgres', o.oid); END LOOP; END$$",
+        _OBJECTS_TO_POSTGRES,
     ),
     "INSERT at the primary": (RESTORE, "primary", 'before primary COPY "', "REVOKE INSERT ON task FROM fault_role"),
 }
@@ -75,7 +88,7 @@ def test_f21_i2_a_right_revoked_in_mid_run_rolls_the_batch_back(name: str, stage
         ended = stages.mover.run(lent, job, new_audit(), fault)
         assert ended.code == "42501", ended.document
         assert stage.oracle.judge(*sides).problems == []
-        stages.run(sides, job)
+        stages.run((_lend(sides[0]), _lend(sides[1])), job)
         assert stage.oracle.judge_end(*sides, stage.end) == []
 
 
@@ -113,6 +126,6 @@ def _run_limited(sides: Sides) -> None:
         capture_output=True,
         cwd=REPOSITORY,
         env=os.environ | environment_of(*sides),
-        preexec_fn=_with_few_descriptors,  # noqa: PLW1509 - no thread of this process holds a lock that it needs
+        preexec_fn=_with_few_descriptors,
     )
     assert json.loads(done.stdout)["code"] == ""

@@ -6,6 +6,8 @@ of large objects in place of their numbers; a number that points nowhere is kept
 to process instances are written out by hand. Not here: what should have happened, which each test knows.
 """
 
+# ruff: noqa: S608 - the conditions are put together from texts of this module
+
 from __future__ import annotations
 
 from collections import Counter
@@ -189,7 +191,10 @@ class Checker:
                 for column in BLOBS.get(table, ()) + CLOBS.get(table, ()):
                     if types[column] == "oid" or (self._pointers and types[column] == "text"):
                         query = sql.SQL("SELECT t.{}::bigint FROM {} AS t WHERE t.{} IS NOT NULL AND {}").format(
-                            sql.Identifier(column), sql.Identifier(table), sql.Identifier(column), _mine(condition, pids)
+                            sql.Identifier(column),
+                            sql.Identifier(table),
+                            sql.Identifier(column),
+                            _mine(condition, pids),
                         )
                         found.update(row[0] for row in session.execute(query, {"pids": list(pids or ())}))
         return found

@@ -116,8 +116,7 @@ class Pair:
         """Run one statement in a session of its own, committed; return its rows."""
         database = self.settings.primary if side == "primary" else self.settings.backup
         with connect(database, purpose="test", autocommit=True) as session:
-            # ``session`` is the test's own: its statements are written in the tests.
-            cursor = session.execute(statement, parameters or None)  # type: ignore[call-overload]
+            cursor = session.execute(statement, parameters or None)
             return cursor.fetchall() if cursor.description else []
 
     def pids(self, side: Literal["primary", "backup"]) -> set[int]:
@@ -149,9 +148,11 @@ class Pairs:
     def make(self, engine: Engine) -> Pair:
         """A fresh pair; drop it with ``drop``."""
         primary = self._primaries.fresh(self._primaries.template(repr(engine), lambda empty: self._fill(empty, engine)))
-        backup = self._backups.fresh(
-            self._backups.template(engine.variant, lambda empty: service.migrate(settings_of(primary, empty), ["backup"]))
-        )
+
+        def fit(empty: DatabaseSettings) -> None:
+            service.migrate(settings_of(primary, empty), ["backup"])
+
+        backup = self._backups.fresh(self._backups.template(engine.variant, fit))
         settings = settings_of(primary, backup, engine.clobs)
         return Pair(settings, self._written[engine], Checker(primary, backup, pointers=engine.clobs == "pointer"))
 
@@ -224,7 +225,7 @@ def open_run(
     settings: Settings, direction: Direction = BACKUP, filters: Mapping[str, Any] = ALL, **options: Any
 ) -> Move:
     """Open a move; options in the names of the run configuration. Empty filters mean everything."""
-    chosen = {"allowAll": True, **options} if not filters else options
+    chosen = options if filters else {"allowAll": True, **options}
     audit_id = f"test-{next(_numbers)}"
     return open_move(settings, audit_id, parse_filters(filters), parse_options(chosen), direction)
 

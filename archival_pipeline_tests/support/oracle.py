@@ -203,4 +203,4 @@ def _with(rows: Mapping[str, Counter[Row]], tree: Mapping[str, Counter[Row]]) ->
 
 def _in_words(parts: Mapping[int, str]) -> str:
     found = set(parts.values())
-    return {("all",): "whole", ("none",): "nothing"}.get(tuple(found), "some trees whole, others not")
+    return "whole" if found == {"all"} else "nothing" if found == {"none"} else "some trees whole, others not"

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 _CHUNK = 65536
 _HEAD = struct.Struct("!ci")
 _LENGTH = struct.Struct("!i")
-_MESSAGES_WITH_TEXT = (b"Q", b"P")
 
 Trouble = Literal["none", "lose answer to commit", "cut after bytes", "stall after bytes"]
 
@@ -103,7 +102,7 @@ class _Connection(socketserver.BaseRequestHandler):
         with self.server.guard:
             if switches.happened.is_set():
                 return True
-            if kind in _MESSAGES_WITH_TEXT and b"COMMIT" in body and switches.trouble == "lose answer to commit":
+            if kind == b"Q" and body == b"COMMIT\0" and switches.trouble == "lose answer to commit":
                 switches.count += 1
                 self._committing = switches.count == switches.number
             if kind == b"d" and switches.trouble in ("cut after bytes", "stall after bytes"):
@@ -121,7 +120,7 @@ class _Connection(socketserver.BaseRequestHandler):
         return True
 
     def _answers(self) -> None:
-        """Pass on what the server says; an answer that is to be lost has been heard here, so the server has committed."""
+        """Pass on what the server says; an answer that is to be lost was heard here, so the server has committed."""
         with suppress(OSError):
             while data := self._upstream.recv(_CHUNK):
                 if self._committing and b"COMMIT" in data:

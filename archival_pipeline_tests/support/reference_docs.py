@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
+from string import Template
 from typing import TYPE_CHECKING, Any
 
 from archival_pipeline import errors, settings
@@ -67,10 +68,8 @@ def _type(schema: Mapping[str, Any], about: Mapping[str, Any]) -> str:
         return _type(schema, next(part for part in about["anyOf"] if part.get("type") != "null"))
     if "$ref" in about:
         about = schema["$defs"][about["$ref"].rsplit("/", 1)[1]]
-    if "pattern" in about:
-        return _one_of(about["pattern"].strip("^$()").split("|"))
-    if "enum" in about:
-        return _one_of(about["enum"])
+    if "pattern" in about or "enum" in about:
+        return ", ".join(f"`{value}`" for value in about.get("enum") or about["pattern"].strip("^$()").split("|"))
     if "properties" in about:
         return f"`{{{', '.join(about['properties'])}}}`"
     if about["type"] == "array":
@@ -78,10 +77,6 @@ def _type(schema: Mapping[str, Any], about: Mapping[str, Any]) -> str:
     if about.get("format") == "date-time":
         return "ISO 8601 with offset"
     return _FORMATS.get(about.get("format", ""), _NAMES[about["type"]]) + _limits(about)
-
-
-def _one_of(values: Iterable[str]) -> str:
-    return ", ".join(f"`{value}`" for value in values)
 
 
 def _limits(about: Mapping[str, Any]) -> str:
@@ -121,11 +116,7 @@ def rights() -> str:
     return table(["Operation", "Primary", "Backup"], rows)
 
 
-def grants() -> str:
-    """The grants on the engine's tables, as a script for psql."""
-    names = {role: ",".join(sorted(t.name for t in JBPM.tables if t.role is role)) for role in Role}
-    locked = ",".join(preflight_rights._LOCKED)
-    return f"""\
+_GRANTS = Template("""\
 ```sql
 -- Primary; for psql, as a superuser or as the owner of the engine's tables.
 \\set engine jbpm
@@ -138,10 +129,10 @@ GRANT USAGE ON SCHEMA :"schema" TO :"archiver";
 SELECT format('GRANT %s ON %I.%I TO %I', r.rights, n.nspname, c.relname, :'archiver')
 FROM (
     VALUES
-    ('SELECT, INSERT, DELETE', '{{{_wrapped(names[Role.OWNED])}}}'::text []),
-    ('SELECT, INSERT', '{{{names[Role.SHARED]}}}'),
-    ('SELECT', '{{{_wrapped(names[Role.LEFT])}}}'),
-    ('UPDATE', '{{{locked}}}')
+    ('SELECT, INSERT, DELETE', '{$owned}'::text []),
+    ('SELECT, INSERT', '{$shared}'),
+    ('SELECT', '{$left}'),
+    ('UPDATE', '{$locked}')
 ) AS r (rights, tables)
 INNER JOIN pg_class AS c ON c.relname = ANY(r.tables)
 INNER JOIN pg_namespace AS n ON c.relnamespace = n.oid
@@ -154,12 +145,18 @@ GRANT SELECT ON ALL SEQUENCES IN SCHEMA :"schema" TO :"archiver";
 -- Large objects have no grants for groups of them: only their owner, or a member of that role, may read and unlink.
 GRANT :"engine" TO :"archiver";
 ```
-"""
+""")
 
 
-def _wrapped(names: str, width: int = 90) -> str:
+def grants() -> str:
+    """The grants on the engine's tables, as a script for psql."""
+    names = {role.value: _wrapped(sorted(t.name for t in JBPM.tables if t.role is role)) for role in Role}
+    return _GRANTS.substitute(names, locked=",".join(preflight_rights._LOCKED))
+
+
+def _wrapped(names: Sequence[str], width: int = 90) -> str:
     lines = [""]
-    for name in names.split(","):
+    for name in names:
         if len(lines[-1]) + len(name) > width:
             lines.append("    ")
         lines[-1] += f"{name},"

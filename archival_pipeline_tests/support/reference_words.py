@@ -38,7 +38,7 @@ SETTINGS: dict[str, str] = {
 
 REASON_WAYS_OUT: dict[str, str] = {
     "running_member": "Wait until it ends. To move it all the same: `includeRunning`, with the engine stopped.",
-    "live_state": "Usually the engine is between two steps: wait. If the log says «ended» for long, look at the engine.",
+    "live_state": "Usually the engine is between two steps: wait. If the instance ended long ago, look at the engine.",
     "open_task": "Complete or exit the task, or wait.",
     "queued_job": "Let the executor finish the job, or cancel it.",
     "younger_member": "Wait, or move the date limit. `rootsOnly` with `endedTo` judges the root alone.",

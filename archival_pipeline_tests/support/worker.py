@@ -76,8 +76,7 @@ def _ending(settings: Settings, given: argparse.Namespace) -> tuple[int, dict[st
         return FAILED, {"code": error.code, "summary": error.summary, "kind": type(error).__name__}
     except KeyboardInterrupt:
         return STOPPED, {"code": "STOPPED", "summary": "", "kind": "KeyboardInterrupt"}
-    except Exception as error:
-        # Not hidden: tests that do not expect it print the trace and fail.
+    except Exception as error:  # noqa: BLE001 - not hidden: tests that do not expect it print the trace and fail
         trace = traceback.format_exc()
         return FAILED, {"code": "UNEXPECTED", "summary": str(error), "kind": type(error).__name__, "trace": trace}
 

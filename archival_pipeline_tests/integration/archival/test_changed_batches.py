@@ -72,7 +72,7 @@ def _clone(session: Session, table: str, changes: dict[str, Any], pids: list[int
     # Always from the first row, so that a clone is not cloned.
     statement = sql.SQL(
         "INSERT INTO {table} SELECT (jsonb_populate_record(t, %(changes)s)).* FROM {table} AS t WHERE {mine} LIMIT 1"
-    ).format(table=sql.Identifier(table), mine=sql.SQL(checker.OWNED[table]))  # type: ignore[arg-type]
+    ).format(table=sql.Identifier(table), mine=sql.SQL(checker.OWNED[table]))
     assert session.execute(statement, {"changes": Jsonb(changes), "pids": pids}).rowcount == 1, table
 
 
@@ -135,7 +135,9 @@ def late(pairs: Pairs) -> Iterator[Observed]:
         with connect(pair.settings.primary, purpose="engine") as session:
             for number, (table, members) in enumerate(trees.items()):
                 for target, changes in _late(table, number):
-                    _clone(session, target, {"instanceid": idle} if table == "processinstanceinfo" else changes, members)
+                    _clone(
+                        session, target, {"instanceid": idle} if table == "processinstanceinfo" else changes, members
+                    )
             session.commit()
 
     yield _observe(pair, trees, add_late_rows, includeRunning=True)
@@ -186,9 +188,7 @@ BY_THE_ENGINE = _stays(
     ),
     null_became_empty="UPDATE processinstancelog SET outcome = '' WHERE processinstanceid = %(root)s",
     active_again="UPDATE processinstancelog SET status = 1, end_date = NULL WHERE processinstanceid = %(root)s",
-    state_again=(
-        "INSERT INTO processinstanceinfo (instanceid, state, optlock) VALUES (%(root)s, 1, 0)"
-    ),
+    state_again=("INSERT INTO processinstanceinfo (instanceid, state, optlock) VALUES (%(root)s, 1, 0)"),
     task_reopened="UPDATE task SET status = 'Ready' WHERE processinstanceid = %(root)s",
     job_queued="UPDATE requestinfo SET status = 'QUEUED' WHERE processinstanceid = %(root)s",
     new_child=(
@@ -203,7 +203,8 @@ OF_THE_COPY = _stays(
     ),
     made_null="UPDATE nodeinstancelog SET nodename = NULL WHERE processinstanceid = %(root)s",
     row_deleted=(
-        "DELETE FROM nodeinstancelog WHERE id = (SELECT min(id) FROM nodeinstancelog WHERE processinstanceid = %(root)s)"
+        "DELETE FROM nodeinstancelog WHERE id ="
+        " (SELECT min(id) FROM nodeinstancelog WHERE processinstanceid = %(root)s)"
     ),
     row_added="INSERT INTO nodeinstancelog (id, processinstanceid, type) VALUES (900000001, %(root)s, 0)",
     values_swapped=(
@@ -231,9 +232,7 @@ def changed(pairs: Pairs) -> Iterator[Observed]:
     """A move of ended trees, each changed in another way while it stood in both databases."""
     every = BY_THE_ENGINE | OF_THE_COPY | CLEANED | VANISHED
     pair = pairs.make(Engine(every_ended=len(every)))
-    trees = {
-        name: _split(pair, members)[0] for name, members in zip(every, pair.written.ended, strict=True)
-    }
+    trees = {name: _split(pair, members)[0] for name, members in zip(every, pair.written.ended, strict=True)}
 
     def change() -> None:
         for name, members in trees.items():
@@ -241,7 +240,7 @@ def changed(pairs: Pairs) -> Iterator[Observed]:
             with connect(side, purpose="somebody") as session:
                 for statement in every[name]:
                     text = statement.replace("% 2", "%% 2")
-                    assert session.execute(text, {"root": members[0]}).rowcount, name  # type: ignore[call-overload]
+                    assert session.execute(text, {"root": members[0]}).rowcount, name
                 session.commit()
 
     yield _observe(pair, trees, change)

@@ -94,9 +94,9 @@ def test_ids_that_mean_none_never_join(everything: tuple[Pair, Ran, checker.Rows
     assert {row[0] for row in found} == set(standalone)
     assert pair.execute("backup", "SELECT count(*) FROM task WHERE processinstanceid <= 0") == [(0,)]
     # Rows that name no instance and are reached in no other way are nobody's.
-    assert pair.execute("backup", "SELECT count(*) FROM executionerrorinfo WHERE coalesce(process_inst_id, -1) <= 0") == [
-        (0,)
-    ]
+    assert pair.execute(
+        "backup", "SELECT count(*) FROM executionerrorinfo WHERE coalesce(process_inst_id, -1) <= 0"
+    ) == [(0,)]
 
 
 def test_an_ended_child_of_a_running_root_stays(pair_of: Callable[[Engine], Pair]) -> None:
@@ -112,8 +112,12 @@ def test_an_ended_child_of_a_running_root_stays(pair_of: Callable[[Engine], Pair
 def test_a_member_that_ended_after_the_limit_keeps_the_tree(pair_of: Callable[[Engine], Pair]) -> None:
     pair = pair_of(FOREST)
     limit = NOW.replace(tzinfo=None) - timedelta(days=1)
-    tree = next(t for t in _trees(pair) if t.obstacle is None and len(t.members) > 1 and t.ended_at and t.ended_at < limit)
-    pair.execute("primary", "UPDATE processinstancelog SET end_date = %s WHERE processinstanceid = %s", NOW, tree.members[-1])
+    tree = next(
+        t for t in _trees(pair) if t.obstacle is None and len(t.members) > 1 and t.ended_at and t.ended_at < limit
+    )
+    pair.execute(
+        "primary", "UPDATE processinstancelog SET end_date = %s WHERE processinstanceid = %s", NOW, tree.members[-1]
+    )
 
     ran = run(pair.settings, filters={"piids": [str(tree.root)], "endedTo": limit.isoformat() + "Z"})
 

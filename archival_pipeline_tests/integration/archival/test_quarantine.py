@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from archival_pipeline.archival import service, steps
+from archival_pipeline.archival import operating, steps
+from archival_pipeline.archival.direction import BACKUP
 from archival_pipeline.archival.filters import parse_filters
 from archival_pipeline.archival.options import parse_options
 from archival_pipeline_tests.support import checker
@@ -164,7 +165,7 @@ def test_programs_see_the_quarantined_trees(pair_of: Callable[[Engine], Pair]) -
     pair.execute("backup", "INSERT INTO peopleassignments_bas (task_id, entity_id) VALUES (%s, 'left over')", task)
     options: dict[str, Any] = {"allowAll": True}
 
-    outcome = service.backup(pair.settings, "programs", parse_filters({}), parse_options(options))
+    outcome = operating.run(pair.settings, BACKUP, "programs", parse_filters({}), parse_options(options))
 
     assert [(tree.root_id, tree.error_code) for tree in outcome.stayed] == [(root, "23505")]
 

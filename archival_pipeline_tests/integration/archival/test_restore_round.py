@@ -35,9 +35,7 @@ FOREST = Engine(trees=15, flavours=("kie_server", "embedded"), traps=True)
 
 
 @pytest.mark.parametrize("engine", ENGINES, ids=lambda engine: engine.name)
-def test_i9_round_trip_gives_back_every_row_of_all_41_tables(
-    pair_of: Callable[[Engine], Pair], engine: Engine
-) -> None:
+def test_i9_round_trip_gives_back_every_row_of_all_41_tables(pair_of: Callable[[Engine], Pair], engine: Engine) -> None:
     pair = pair_of(engine)
     rows, before = pair.checker.primary(), pair.checker.dump()
     assert checker.filled(rows) == set(checker.OWNED)
@@ -101,7 +99,9 @@ def test_a_subset_is_picked_by_filters(pair_of: Callable[[Engine], Pair]) -> Non
     [(process,)] = pair.execute("backup", name)
     picked = {
         pid
-        for (pid,) in pair.execute("backup", "SELECT processinstanceid FROM processinstancelog WHERE processname = %s", process)
+        for (pid,) in pair.execute(
+            "backup", "SELECT processinstanceid FROM processinstancelog WHERE processname = %s", process
+        )
     }
     before = pair.pids("backup")
 
@@ -145,11 +145,11 @@ def _give_everything(session: psycopg.Connection[tuple[object, ...]], role: str)
     for (table,) in session.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall():
         session.execute(sql.SQL("ALTER TABLE {} OWNER TO {}").format(sql.Identifier(str(table)), sql.Identifier(role)))
     for (name,) in session.execute("SELECT sequencename FROM pg_sequences WHERE schemaname = 'public'").fetchall():
-        session.execute(sql.SQL("ALTER SEQUENCE {} OWNER TO {}").format(sql.Identifier(str(name)), sql.Identifier(role)))
-    for (number,) in session.execute("SELECT oid FROM pg_largeobject_metadata").fetchall():
         session.execute(
-            sql.SQL("ALTER LARGE OBJECT {} OWNER TO {}").format(sql.Literal(number), sql.Identifier(role))
+            sql.SQL("ALTER SEQUENCE {} OWNER TO {}").format(sql.Identifier(str(name)), sql.Identifier(role))
         )
+    for (number,) in session.execute("SELECT oid FROM pg_largeobject_metadata").fetchall():
+        session.execute(sql.SQL("ALTER LARGE OBJECT {} OWNER TO {}").format(sql.Literal(number), sql.Identifier(role)))
 
 
 def test_running_trees_come_back_complete(pair_of: Callable[[Engine], Pair]) -> None:
@@ -176,8 +176,12 @@ def test_a_reused_correlation_key_is_reported_before_anything_is_written(
 ) -> None:
     pair = pair_of(FULL)
     archived = _archived(pair)
-    [(name, owner)] = pair.execute("backup", "SELECT name, processinstanceid FROM correlationkeyinfo ORDER BY 2 LIMIT 1")
-    pair.execute("primary", "INSERT INTO correlationkeyinfo (keyid, name, processinstanceid) VALUES (999999, %s, 77)", name)
+    [(name, owner)] = pair.execute(
+        "backup", "SELECT name, processinstanceid FROM correlationkeyinfo ORDER BY 2 LIMIT 1"
+    )
+    pair.execute(
+        "primary", "INSERT INTO correlationkeyinfo (keyid, name, processinstanceid) VALUES (999999, %s, 77)", name
+    )
 
     ran = run(pair.settings, RESTORE)
 
@@ -205,7 +209,8 @@ def test_a_taken_email_header_is_reported_before_anything_is_written(pair_of: Ca
     [(header, owner)] = pair.execute(
         "backup",
         "SELECT h.emailheaders_id, t.processinstanceid FROM notification_email_header AS h"
-        " JOIN notification AS n ON n.id = h.notification_id JOIN escalation AS e ON e.id = n.escalation_notifications_id"
+        " JOIN notification AS n ON n.id = h.notification_id"
+        " JOIN escalation AS e ON e.id = n.escalation_notifications_id"
         " JOIN deadline AS d ON d.id = e.deadline_escalation_id"
         " JOIN task AS t ON t.id = coalesce(d.deadlines_startdeadline_id, d.deadlines_enddeadline_id)"
         " ORDER BY 2 LIMIT 1",
@@ -236,7 +241,8 @@ def test_a_user_that_became_a_group_is_reported_before_anything_is_written(
     pair = pair_of(FULL)
     archived = _archived(pair)
     [(person, owner)] = pair.execute(
-        "backup", "SELECT actualowner_id, processinstanceid FROM task WHERE actualowner_id IS NOT NULL ORDER BY 2 LIMIT 1"
+        "backup",
+        "SELECT actualowner_id, processinstanceid FROM task WHERE actualowner_id IS NOT NULL ORDER BY 2 LIMIT 1",
     )
     pair.execute("primary", "UPDATE organizationalentity SET dtype = 'Group' WHERE id = %s", person)
 
@@ -257,9 +263,7 @@ def _stayed(pair: Pair, report: object, archived: checker.Rows, root: int, said:
 
 
 @pytest.mark.parametrize("table", ["processinstancelog", "task", "sessioninfo", "processinstanceinfo"])
-def test_a_restore_into_a_rebuilt_database_is_refused_as_a_whole(
-    pair_of: Callable[[Engine], Pair], table: str
-) -> None:
+def test_a_restore_into_a_rebuilt_database_is_refused_as_a_whole(pair_of: Callable[[Engine], Pair], table: str) -> None:
     pair = pair_of(Engine(every_ended=1, every_running=1))
     run(pair.settings, includeRunning=True)
     sequences = {
