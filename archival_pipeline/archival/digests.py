@@ -100,10 +100,9 @@ def measure(connection: psycopg.Connection[Any], catalogue: BoundCatalogue, keys
         archive: whether the side is the backup.
     """
     cursors = {}
-    modern = statements.is_modern(connection)
     with connection.pipeline():
         for table in catalogue.tables:
-            statement = statements.digest(table, keys.filled, archive=archive, modern=modern)
+            statement = statements.digest(table, keys.filled, archive=archive)
             if statement is not None:
                 cursors[table.name] = connection.execute(statement, keys.parameters)
     digests, lost, ambiguous = {}, 0, 0

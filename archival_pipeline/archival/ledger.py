@@ -303,12 +303,6 @@ class Ledger:
             ).fetchall()
         return [TreeReport(**{k: v for k, v in row.items() if k != "batch"}) for row in rows]
 
-    def moved_roots(self, audit_id: str) -> list[int]:
-        """Roots of the trees that an operation moved."""
-        with self._guarded() as connection:
-            rows = connection.execute(load_sql("backup/ledger_moved_roots"), {"audit_id": audit_id})
-            return [row[0] for row in rows]
-
     def moved_rows(self) -> dict[str, int]:
         """Rows that this operation has moved, by table."""
         with self._guarded() as connection:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from archival_pipeline.archival.ledger import Batch, Control, Totals, TreeReport, WaveSize
-from archival_pipeline.errors import RequestError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -106,19 +105,6 @@ class RehearsalLedger:
     def reports(self, limit: int | None = None) -> list[TreeReport]:
         """Trees that would stay, by root id."""
         return [self._reports[root] for root in sorted(self._reports)][:limit]
-
-    def moved_roots(self, audit_id: str) -> list[int]:
-        """None can be known: a dry run does not read another operation's ledger.
-
-        Raises:
-            RequestError: a dry run cannot be limited to an audit.
-        """
-        raise RequestError(
-            "A dry run cannot be limited to an audit.",
-            resolve="Give the instances as piids, or leave dryRun out.",
-            field="auditId",
-            value=audit_id,
-        )
 
     def totals(self) -> Totals:
         """Sums over the operation; nothing has moved."""

@@ -210,11 +210,11 @@ def _obstacles(origin: psycopg.Connection[Any], move: Move, several: Trees) -> d
 
 def _delete_rows(origin: psycopg.Connection[Any], move: Move, found: Keys) -> tuple[dict[str, Digest], list[int]]:
     """Delete children first, all in one round trip; return digests and large objects of what was deleted."""
-    archive, modern = is_archive(move.direction.origin), statements.is_modern(origin)
+    archive = is_archive(move.direction.origin)
     cursors = {}
     with origin.pipeline():
         for table in reversed(move.catalogue.tables):
-            statement = statements.delete(table, found.filled, archive=archive, modern=modern)
+            statement = statements.delete(table, found.filled, archive=archive)
             if statement is not None:
                 cursors[table.name] = origin.execute(statement, found.parameters)
     gone: dict[str, Digest] = {}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import psycopg
 
 # Analyse again when a table has grown to this many times what was analysed last.
-_GROWTH = 4
+_GROWTH = 8
 
 
 class Analyzer:

@@ -177,13 +177,11 @@ def generate_sql(move: Move, wave: Wave) -> list[str]:
         if not batches:
             return []
         with move.control.snapshot(move.direction.origin) as origin:
-            found = keys.resolve(origin, move.catalogue, [member for batch in batches for member in batch.member_ids])
+            found = keys.resolve(origin, move.catalogue, batches[0].member_ids)
         statements = script.statements_of(move.catalogue, found, move.direction)
+        details = {"statements": len(statements)}
         move.audit.write(
-            *(
-                _done(AuditStep.GENERATE_SQL, started, batch_number=b.batch, details={"statements": len(statements)})
-                for b in batches
-            )
+            *(_done(AuditStep.GENERATE_SQL, started, batch_number=b.batch, details=details) for b in batches)
         )
         return statements
 

@@ -3,16 +3,17 @@
 Every statement is composed of quoted identifiers and named parameters: one array of keys for each key set. Nothing
 here connects or executes.
 
-The **digest** of a table's rows: the number of rows, and two sums over the first 128 bits of the SHA-256 of each row's
-binary image (``record_send``), large objects replaced by their content. A sum depends neither on the order of rows nor
-on how they are split into batches, and counts a row that stands twice twice; the binary image knows 1.0 from 1.00 and
-depends on no session setting; SHA-256 does not change between server versions.
+The **digest** of a table's rows: the number of rows, and two sums over two 64-bit hashes (``hashtextextended`` with two
+seeds) of each row's binary image (``record_send``, in hex), large objects replaced by their content. A sum depends
+neither on the order of rows nor on how they are split into batches, and counts a row that stands twice twice; the
+binary image knows 1.0 from 1.00 and depends on no session setting. PostgreSQL keeps these hashes the same from version
+to version, because hash-partitioned tables live through upgrades by them.
 """
 
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any, LiteralString, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, LiteralString, ParamSpec, TypeVar, cast
 
 from psycopg import sql
 
@@ -22,12 +23,7 @@ from archival_pipeline.database.sqlfiles import load_sql
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import psycopg
-
     from archival_pipeline.catalogue.model import Arm, KeySet
-
-# PostgreSQL 18 casts bytea to integers.
-_BYTES_AS_NUMBER = 180_000
 
 Parameters = ParamSpec("Parameters")
 Statement = TypeVar("Statement", bound="sql.Composed | None")
@@ -137,20 +133,14 @@ def owned_rows(table: BoundTable, filled: frozenset[str]) -> sql.Composed | None
     return sql.SQL("({})").format(sql.SQL(" OR ").join(conditions))
 
 
-def is_modern(connection: psycopg.Connection[Any]) -> bool:
-    """Whether the server reads bytes as a number by itself, which is faster and gives the same digest."""
-    return connection.info.server_version >= _BYTES_AS_NUMBER
-
-
 @_written_once
-def digest(table: BoundTable, filled: frozenset[str], *, archive: bool, modern: bool = False) -> sql.Composed | None:
+def digest(table: BoundTable, filled: frozenset[str], *, archive: bool) -> sql.Composed | None:
     """Count and digest of the owned rows of one table.
 
     Args:
         table: which.
         filled: names of the key sets that hold a key.
         archive: whether the side is the backup.
-        modern: what ``is_modern`` says about the server.
 
     Returns:
         A statement of one row, ``(rows, high, low, lost, ambiguous)``; None where nothing can be owned.
@@ -161,7 +151,7 @@ def digest(table: BoundTable, filled: frozenset[str], *, archive: bool, modern: 
     source = sql.SQL("{table} AS t {joins} WHERE {condition}").format(
         table=sql.Identifier(table.name), joins=_object_joins(table, archive=archive), condition=condition
     )
-    return _digest_over(table, source, archive=archive, modern=modern)
+    return _digest_over(table, source, archive=archive)
 
 
 @_written_once
@@ -189,7 +179,7 @@ def row_hashes(table: BoundTable, filled: frozenset[str], *, archive: bool) -> s
 
 
 @_written_once
-def delete(table: BoundTable, filled: frozenset[str], *, archive: bool, modern: bool = False) -> sql.Composed | None:
+def delete(table: BoundTable, filled: frozenset[str], *, archive: bool) -> sql.Composed | None:
     """Delete the owned rows of one table and return the digest of what was really deleted.
 
     Returns:
@@ -202,12 +192,10 @@ def delete(table: BoundTable, filled: frozenset[str], *, archive: bool, modern: 
         table=sql.Identifier(table.name), condition=condition
     )
     source = sql.SQL("removed AS t {}").format(_object_joins(table, archive=archive))
-    return sql.SQL("{} {}").format(removed, _digest_over(table, source, archive=archive, modern=modern, objects=True))
+    return sql.SQL("{} {}").format(removed, _digest_over(table, source, archive=archive, objects=True))
 
 
-def _digest_over(
-    table: BoundTable, source: sql.Composable, *, archive: bool, modern: bool, objects: bool = False
-) -> sql.Composed:
+def _digest_over(table: BoundTable, source: sql.Composable, *, archive: bool, objects: bool = False) -> sql.Composed:
     pointers = [i for i, lob in enumerate(table.lobs) if objects and not archive and lob.primary is Storage.POINTER]
     # Only tables with large objects pay for counting what is wrong with them.
     extra = {
@@ -219,7 +207,10 @@ def _digest_over(
         ],
     }
     columns: list[sql.Composable] = [
-        sql.SQL("sha256(record_send(ROW({}))) AS hash").format(_list(_image(table, archive=archive))),
+        # The hash reads text; bytes alone have one only since PostgreSQL 18. "C" keeps collations out of it.
+        sql.SQL("encode(record_send(ROW({})), 'hex') COLLATE \"C\" AS image").format(
+            _list(_image(table, archive=archive))
+        ),
         *(
             sql.SQL("{} AS {}").format(sql.SQL(" + ").join(terms), sql.Identifier(name))
             for name, terms in extra.items()
@@ -229,8 +220,8 @@ def _digest_over(
     ]
     results: list[sql.Composable] = [
         sql.SQL("count(*) AS rows"),
-        _lane("high", 1, modern=modern),
-        _lane("low", 9, modern=modern),
+        sql.SQL("coalesce(sum(hashtextextended(s.image, 0)), 0) AS high"),
+        sql.SQL("coalesce(sum(hashtextextended(s.image, 1)), 0) AS low"),
         *(
             sql.SQL("coalesce(sum(s.{name}), 0) AS {name}" if terms else "0 AS {name}").format(
                 name=sql.Identifier(name)
@@ -240,7 +231,7 @@ def _digest_over(
     ]
     if objects:
         results.append(sql.SQL("{} AS numbers").format(_all_numbers(pointers)))
-    # OFFSET 0 keeps the hash from being computed once for each of its halves.
+    # OFFSET 0 keeps the image from being computed once for each of the two hashes.
     return sql.SQL("SELECT {results} FROM (SELECT {columns} FROM {source} OFFSET 0) AS s").format(
         results=_list(results), columns=_list(columns), source=source
     )
@@ -262,13 +253,6 @@ def _all_numbers(pointers: Sequence[int]) -> sql.Composable:
     """The numbers of the large objects of all pointer columns, as one array."""
     each = [sql.SQL(f"array_agg(s.number{i}) FILTER (WHERE s.number{i} IS NOT NULL)") for i in pointers]
     return sql.SQL(" || ").join(each) if each else sql.SQL("NULL::oid []")
-
-
-def _lane(name: LiteralString, start: LiteralString | int, *, modern: bool) -> sql.Composed:
-    """Sum of eight bytes of the hashes, read as a signed number."""
-    part = sql.SQL("substring(s.hash FROM {} FOR 8)").format(sql.Literal(start))
-    number = "{}::bigint" if modern else "('x' || encode({}, 'hex'))::bit(64)::bigint"
-    return sql.SQL("coalesce(sum({}), 0) AS {}").format(sql.SQL(number).format(part), sql.SQL(name))
 
 
 def _image(table: BoundTable, *, archive: bool) -> list[sql.Composable]:

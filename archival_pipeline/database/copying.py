@@ -63,15 +63,12 @@ def stream(
         return writer.rowcount, passed
 
 
-def _pieces(source: Copy) -> Iterator[bytes]:
+def _pieces(source: Copy) -> Iterator[bytearray]:
     """Rows put together to pieces that are worth a send."""
-    rows: list[bytes] = []
-    size = 0
+    piece = bytearray()
     for row in source:
-        rows.append(bytes(row))
-        size += len(row)
-        if size >= _PIECE_BYTES:
-            yield b"".join(rows)
-            rows.clear()
-            size = 0
-    yield b"".join(rows)
+        piece += row
+        if len(piece) >= _PIECE_BYTES:
+            yield piece
+            piece = bytearray()
+    yield piece
