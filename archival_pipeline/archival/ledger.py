@@ -196,6 +196,13 @@ class Ledger:
         """Open batches of every operation: what dead runs have left."""
         return self._batches("backup/ledger_open_batches", {})
 
+    def judge(self, judged: Iterable[tuple[Batch, Mapping[int, Sequence[int]], Sequence[TreeReport]]]) -> None:
+        """Record for each batch the trees that may move and the reports of those that stay. All or nothing."""
+        with self._guarded() as connection, connection.transaction():
+            for batch, trees, stay in judged:
+                self.set_members(batch, trees)
+                self.report(batch, stay)
+
     def set_members(self, batch: Batch, trees: Mapping[int, Sequence[int]]) -> None:
         """Record the trees of a planned batch; without trees it is ``empty``."""
         with self._guarded() as connection:

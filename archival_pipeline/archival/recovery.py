@@ -6,7 +6,6 @@ Between the steps (``steps.py``), which count and report, and the two halves of 
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, TypeVar
 
 import psycopg
@@ -16,11 +15,10 @@ from archival_pipeline import errors
 from archival_pipeline.archival.audit import AuditEntry, AuditLog, AuditStatus, AuditStep, AuditType
 from archival_pipeline.archival.digests import Measure
 from archival_pipeline.archival.filters import parse_filters
-from archival_pipeline.archival.keys import array_literal, resolve
+from archival_pipeline.archival.keys import array_literal
 from archival_pipeline.archival.ledger import Ledger
 from archival_pipeline.archival.removal import Removed, after_commit, delete_batch
 from archival_pipeline.archival.transfer import Copied, as_recorded, copy_batch
-from archival_pipeline.catalogue import statements
 from archival_pipeline.database.sqlfiles import load_sql
 
 if TYPE_CHECKING:
@@ -106,25 +104,6 @@ def _is_transient(error: BaseException) -> bool:
     if isinstance(error, psycopg.Error):
         error = errors.from_database(error, "working")
     return isinstance(error, errors.TransientDatabaseError)
-
-
-def insert_shared(move: Move, batches: Sequence[Batch]) -> None:
-    """Make sure that the users and groups of a wave stand in the destination, before any lane needs them."""
-    members = [member for batch in batches for member in batch.member_ids]
-    if not members:
-        return
-    with move.control.snapshot(move.direction.origin) as origin:
-        found = resolve(origin, move.catalogue, members)
-        rows = {
-            table.name: [json.loads(row[0]) for row in origin.execute(query, found.parameters)]
-            for table in move.catalogue.shared
-            if (query := statements.select_shared(table, found.filled)) is not None
-        }
-    destination = move.control.session(move.direction.destination)
-    with destination.transaction():
-        for table in move.catalogue.shared:
-            if rows.get(table.name):
-                destination.execute(statements.insert_missing(table), {"rows": json.dumps(rows[table.name])})
 
 
 def reconcile(move: Move) -> list[Batch]:

@@ -88,6 +88,12 @@ class RehearsalLedger:
         """None: a dry run leaves nothing open."""
         return []
 
+    def judge(self, judged: Iterable[tuple[Batch, Mapping[int, Sequence[int]], Sequence[TreeReport]]]) -> None:
+        """Remember for each batch the trees that would move and the reports of those that would stay."""
+        for batch, trees, stay in judged:
+            self.set_members(batch, trees)
+            self.report(batch, stay)
+
     def set_members(self, batch: Batch, trees: Mapping[int, Sequence[int]]) -> None:
         """Remember the trees of a batch."""
         pairs = [(root, member) for root, members in trees.items() for member in members]

@@ -147,9 +147,9 @@ def children(move: Move, wave: Wave) -> WaveResult:
             return result
         batches = [batch for batch in move.ledger.batches(wave.number) if batch.state == "planned"]
         entries = []
-        for batch, found, stay in eligibility.eligible(move, batches):
-            move.ledger.set_members(batch, found)
-            move.ledger.report(batch, stay)
+        judged = list(eligibility.eligible(move, batches))
+        move.ledger.judge(judged)
+        for batch, found, stay in judged:
             entries.append(_children_row(batch, found, stay, started))
             result.trees += len(found)
             result.instances += sum(map(len, found.values()))
@@ -203,7 +203,6 @@ def execute(move: Move, wave: Wave) -> WaveResult:
         batches = [b for b in move.ledger.batches(wave.number) if b.state in ("planned", "copying") and b.member_ids]
         if not move.direction.copies:
             return _accept(move, batches, started)
-        recovery.insert_shared(move, batches)
         move.lanes.run(
             move.pace.copying(batches),
             lambda lane, batch: recovery.copy(lane, move, batch, thorough=batch is batches[0]),

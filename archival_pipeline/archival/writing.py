@@ -5,6 +5,7 @@ Not here: transactions, verification (``transfer.py``).
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,8 @@ def write_rows(
     if restoring and move.engine_role:
         # Large objects belong to the role that makes them; only its members can read them.
         destination.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(move.engine_role)))
+    for table in move.catalogue.shared:
+        _insert_missing(origin, destination, table, found)
     for table in move.catalogue.tables:
         if statements.owned_rows(table, found.filled) is None:
             continue
@@ -54,6 +57,16 @@ def write_rows(
     if restoring and move.engine_role:
         destination.execute("RESET ROLE")
     return written
+
+
+def _insert_missing(
+    origin: psycopg.Connection[Any], destination: psycopg.Connection[Any], table: BoundTable, found: Keys
+) -> None:
+    """Insert the users and groups that the rows name, where they are not there yet; never change or delete one."""
+    query = statements.select_shared(table, found.filled)
+    if query is not None:
+        rows = [json.loads(row[0]) for row in origin.execute(query, found.parameters)]
+        destination.execute(statements.insert_missing(table), {"rows": json.dumps(rows)})
 
 
 def _send(
