@@ -51,12 +51,16 @@ test-slow: setup ## Run the tests that take long
 	$(PYTEST) -m "slow and not faults" $(ARGS)
 
 .PHONY: test-faults
-test-faults: setup ## Run the tests that kill, cut and fill things
+test-faults: setup ## Run every test that kills, cuts and fills things: hours
 	$(PYTEST) -m faults $(ARGS)
 
+.PHONY: test-faults-ci
+test-faults-ci: setup ## Run those of them that fit into a CI run
+	$(PYTEST) -m "faults and not slow" $(ARGS)
+
 .PHONY: bench
-bench: setup ## Measure the move against the raw pipe
-	$(BIN)/python -m archival_pipeline_tests.bench
+bench: setup ## Measure the move against the raw pipe; ARGS=--large adds 50,000 trees
+	$(BIN)/python -m archival_pipeline_tests.bench $(ARGS)
 
 .PHONY: lint
 lint: setup ## Check style, types, layers, SQL, the lock and the Dagster definitions

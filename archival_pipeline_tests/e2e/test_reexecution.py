@@ -32,13 +32,8 @@ _WORKER = re.compile(r"Executing steps in process \(pid: (\d+)\)")
 
 @pytest.fixture
 def dagster_at_work(dagster_archive: Archive, tmp_path: Path) -> Iterator[tuple[DagsterInstance, Ui]]:
-    environment = dagster_archive.environment
-    with (
-        dagster_runs.instance(environment) as books,
-        dagster_runs.ui(environment, tmp_path) as ui,
-        dagster_runs.daemon(environment, tmp_path),
-    ):
-        yield books, ui
+    with dagster_runs.at_work(dagster_archive.environment, tmp_path) as books_and_ui:
+        yield books_and_ui
 
 
 @contextmanager
@@ -87,7 +82,7 @@ def assert_all_is_done(archive: Archive, before: Snapshot) -> None:
     assert archive.run(*REHEARSAL).document["treesToMove"] == 0
 
 
-@pytest.mark.parametrize("strategy", ["FROM_FAILURE", "ALL_STEPS"])
+@pytest.mark.parametrize("strategy", ["FROM_FAILURE", pytest.param("ALL_STEPS", marks=pytest.mark.slow)])
 def test_reexecution_completes_the_work_under_the_same_audit(
     dagster_archive: Archive, dagster_at_work: tuple[DagsterInstance, Ui], strategy: str
 ) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from dagster import DagsterInstance
 
+    from archival_pipeline.local.snapshot import Snapshot
     from archival_pipeline_tests.e2e.conftest import Archive
     from archival_pipeline_tests.support.dagster_runs import Ui
 
@@ -27,13 +28,8 @@ FEW_SECONDS = 20
 
 @pytest.fixture
 def dagster_at_work(dagster_archive: Archive, tmp_path: Path) -> Iterator[tuple[DagsterInstance, Ui]]:
-    environment = dagster_archive.environment
-    with (
-        dagster_runs.instance(environment) as books,
-        dagster_runs.ui(environment, tmp_path) as ui,
-        dagster_runs.daemon(environment, tmp_path),
-    ):
-        yield books, ui
+    with dagster_runs.at_work(dagster_archive.environment, tmp_path) as books_and_ui:
+        yield books_and_ui
 
 
 def sessions_at_work(archive: Archive) -> list[str]:
@@ -52,29 +48,54 @@ def batch_states(archive: Archive, audit_id: str) -> set[str]:
     return {state for (state,) in rows}
 
 
-def test_ends_within_seconds_with_its_statement_and_the_next_run_completes(
-    dagster_archive: Archive, dagster_at_work: tuple[DagsterInstance, Ui]
-) -> None:
-    books, ui = dagster_at_work
-    before = dagster_archive.look_at_primary()
-    with dagster_archive.held_up():
+def terminate_while_it_waits(archive: Archive, books: DagsterInstance, ui: Ui) -> str:
+    """Launch a backup, terminate it while it waits for a lock of ours, and look at what is left; return its id."""
+    before = archive.look_at_primary()
+    with archive.held_up():
         run_id = ui.launch("process_backup", CONFIG)
-        dagster_archive.wait_until_held_up()
+        archive.wait_until_held_up()
         asked = time.monotonic()
         ui.terminate(run_id)
         status = dagster_runs.wait_for_the_end(books, run_id, FEW_SECONDS)
         assert time.monotonic() - asked < FEW_SECONDS
         assert status is DagsterRunStatus.CANCELED
-        # The lock is still held: nothing of the run waits for it any more, and nothing of it happened.
-        assert sessions_at_work(dagster_archive) == []
-        assert dagster_archive.audits() == [(run_id, "cancelled")]
-        assert dagster_archive.look_at_primary() == before
-        assert batch_states(dagster_archive, run_id) == {"copied", "planned"}
+        # The lock is still held: nothing of the run waits for it any more, and its batch was rolled back.
+        assert sessions_at_work(archive) == []
+        assert archive.audits() == [(run_id, "cancelled")]
+        assert archive.look_at_primary() == before
+        assert batch_states(archive, run_id) == {"copied", "planned"}
+    return run_id
+
+
+def assert_all_is_done(archive: Archive, before: Snapshot) -> None:
+    assert archive.what_does_not_add_up(before) == []
+    assert archive.run("backup", "--process-status", "COMPLETED", "--dry-run").document["treesToMove"] == 0
+
+
+def test_ends_within_seconds_with_its_statement_and_the_next_run_completes(
+    dagster_archive: Archive, dagster_at_work: tuple[DagsterInstance, Ui]
+) -> None:
+    books, ui = dagster_at_work
+    before = dagster_archive.look_at_primary()
+    run_id = terminate_while_it_waits(dagster_archive, books, ui)
 
     again = ui.launch("process_backup", CONFIG)
     assert dagster_runs.wait_for_the_end(books, again) is DagsterRunStatus.SUCCESS
     assert dict(dagster_archive.audits()) == {run_id: "cancelled", again: "completed"}
     assert "copied" not in batch_states(dagster_archive, run_id)
-    assert dagster_archive.what_does_not_add_up(before) == []
-    to_move = dagster_archive.run("backup", "--process-status", "COMPLETED", "--dry-run").document["treesToMove"]
-    assert to_move == 0
+    assert_all_is_done(dagster_archive, before)
+
+
+@pytest.mark.slow
+def test_terminated_run_is_completed_by_reexecution_from_failure(
+    dagster_archive: Archive, dagster_at_work: tuple[DagsterInstance, Ui]
+) -> None:
+    books, ui = dagster_at_work
+    before = dagster_archive.look_at_primary()
+    run_id = terminate_while_it_waits(dagster_archive, books, ui)
+
+    again = ui.launch_again(run_id, "FROM_FAILURE")
+    assert dagster_runs.wait_for_the_end(books, again) is DagsterRunStatus.SUCCESS
+    assert dagster_archive.audits() == [(run_id, "completed")]
+    assert batch_states(dagster_archive, run_id) <= {"deleted", "empty"}
+    assert_all_is_done(dagster_archive, before)

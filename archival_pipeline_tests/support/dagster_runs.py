@@ -49,6 +49,14 @@ mutation($params: LaunchBackfillParams!) {
     ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } }
 }"""
 
+_PARTITIONS = """
+query($repository: RepositorySelector!, $name: String) {
+  partitionSetOrError(repositorySelector: $repository, partitionSetName: $name) { __typename
+    ... on PartitionSet { partitionStatusesOrError {
+      ... on PartitionStatuses { results { partitionName runStatus } } } }
+    ... on PythonError { message } }
+}"""
+
 
 @dataclass(frozen=True, slots=True)
 class Ui:
@@ -79,6 +87,12 @@ class Ui:
         selector = {"repositorySelector": _of_location(), "partitionSetName": f"{job}_partition_set"}
         params = {"selector": selector, "partitionNames": partitions}
         return str(self._did(_BACKFILL, "LaunchBackfillSuccess", params=params)["backfillId"])
+
+    def partitions(self, job: str) -> dict[str, str | None]:
+        """Partitions of a job with the status that the UI shows for each; None for one without a run."""
+        found = self._did(_PARTITIONS, "PartitionSet", repository=_of_location(), name=f"{job}_partition_set")
+        results = found["partitionStatusesOrError"]["results"]
+        return {result["partitionName"]: result["runStatus"] for result in results}
 
     def answers(self) -> bool:
         """Whether it is up."""
@@ -136,6 +150,13 @@ def instance(environment: Mapping[str, str]) -> Iterator[DagsterInstance]:
     """Dagster's own books."""
     with patch.dict(os.environ, environment, clear=True), DagsterInstance.get() as found:
         yield found
+
+
+@contextmanager
+def at_work(environment: Mapping[str, str], folder: Path) -> Iterator[tuple[DagsterInstance, Ui]]:
+    """Webserver and daemon, as an operator has them; gives Dagster's books and the UI."""
+    with instance(environment) as books, ui(environment, folder) as found, daemon(environment, folder):
+        yield books, found
 
 
 def record(books: DagsterInstance, run_id: str) -> RunRecord:

@@ -179,6 +179,9 @@ class Oracle:
         yield from (f"I5 {text}" for text in differences(self._start.others, now.others))
 
     def _i7_proof_before_delete(self, left: Mapping[int, str], ledger: Collection[Entry]) -> Iterator[str]:
+        if not self._copies:
+            # A bulk deletion that was not asked to compare has nothing to prove.
+            return
         proven = {entry.root for entry in ledger if entry.proven and entry.state in ("deleting", "deleted")}
         yield from (
             f"I7 tree {root} left its origin without digests in the ledger"

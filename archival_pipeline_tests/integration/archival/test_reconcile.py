@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from archival_pipeline.archival.direction import Direction
-    from archival_pipeline_tests.support.checker import differences, together
-from archival_pipeline_tests.support.moves import Pair
+    from archival_pipeline_tests.support.moves import Pair
 
 FOREST = Engine(trees=24)
 SIZES = {"batchSize": 6, "batchesPerWave": 2}
