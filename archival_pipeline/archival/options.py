@@ -35,7 +35,7 @@ class Options(BaseModel):
         description="Selected instances per batch, descendants not counted; 100 is the hard cap.",
     )
     batches_per_wave: int = Field(
-        20,
+        50,
         ge=1,
         description="Batches handed through the graph together. A run has at most 50 waves; a large one grows this.",
     )
