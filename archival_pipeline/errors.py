@@ -142,6 +142,7 @@ _RESOLUTIONS: dict[str, tuple[type[DatabaseError], str]] = {
         "Run the same job again when the engine is quieter: a lock was not free in time.",
     ),
     "57014": (TransientDatabaseError, "Run the same job again with a smaller batchSize: a statement ran too long."),
+    "25P03": (TransientDatabaseError, "Run the same job again: a session waited too long inside a transaction."),
     "57P": (TransientDatabaseError, "The server ended the session; run the same job again when it is up."),
     "53100": (OperatorDatabaseError, "Free disk space on the server named here, then run the same job again."),
     "53200": (OperatorDatabaseError, "Raise max_locks_per_transaction or memory, or use a smaller batchSize."),
@@ -180,8 +181,14 @@ def from_database(error: psycopg.Error, doing: str, *, state: str | None = None)
     state = error.sqlstate or state or "08006"
     error_class, resolve = _lookup(state)
     said = error.diag.message_primary or "the connection was lost"
+    if state.startswith(_QUOTES_VALUES):
+        said = "a value does not fit"
     where = f" (table {error.diag.table_name})" if error.diag.table_name else ""
     return error_class(f"PostgreSQL answered {state} while {doing}{where}: {said}.", resolve=resolve, code=state)
+
+
+# Messages of this class quote the value at fault.
+_QUOTES_VALUES = "22"
 
 
 def _lookup(state: str) -> tuple[type[DatabaseError], str]:

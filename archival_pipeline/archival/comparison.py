@@ -6,7 +6,7 @@ Used only for trees whose digests differ: everything else is decided by digests.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from archival_pipeline.archival import digests, keys
@@ -85,6 +85,24 @@ def verdict(
         f"Rows of the tree vanished from the origin while others came or changed ({tables}); it stands in both "
         "databases. Compare both, then delete it on one side (delete-bulk).",
     )
+
+
+def unless_rows_are_missing(lane: Lane, move: Move, members: Sequence[int], report: TreeReport) -> TreeReport:
+    """The report of a tree that stays, or a quarantine if the copy has rows that the origin has lost meanwhile.
+
+    Only of a tree that the origin has entirely may the copy be taken back.
+    """
+    origin_side, copy_side = move.direction.origin, move.direction.destination
+    with lane.snapshot(copy_side) as there:
+        found = keys.resolve(there, move.catalogue, members)
+        copied = _read_all(there, move, found, archive=is_archive(copy_side))
+    with lane.snapshot(origin_side) as before:
+        mine = keys.resolve(before, move.catalogue, members)
+        origin = _read_all(before, move, mine, archive=is_archive(origin_side))
+    if not any(_vanished(rows, _of(origin, name)) for name, rows in copied.items()):
+        return report
+    detail = f"{report.detail}; and rows of it are in the copy alone by now, so that it stands in both databases"
+    return replace(report, outcome="quarantined", error_code="DIGEST_MISMATCH", detail=detail)
 
 
 def _vanished(copied: _Rows, origin: _Rows) -> bool:

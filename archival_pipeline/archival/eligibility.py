@@ -23,11 +23,10 @@ def eligible(move: Move, batches: Sequence[Batch]) -> Iterator[tuple[Batch, Tree
     origin = move.control.session(move.direction.origin)
     with origin.transaction():
         every = trees.closure(origin, [root for batch in batches for root in batch.root_ids])
-        stay: dict[int, TreeReport] = {}
+        stay: dict[int, TreeReport] = trees.missing(origin, every)
         if move.direction.origin == "primary":
             stay |= trees.shared_content(origin, every)
-        if move.must_be_over:
-            stay |= trees.obstacles(origin, every, move.date_limit)
+            stay |= trees.obstacles(origin, every, move.date_limit, only=move.obstacles_that_count)
         if move.direction.operation == "restore":
             stay |= conflicts.find(origin, move.control.session("primary"), move.catalogue, every)
     for batch in batches:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+import psycopg
 from psycopg import IsolationLevel
 
 from archival_pipeline.database.connections import Limits, connect
@@ -20,8 +21,6 @@ from archival_pipeline.errors import CancelledError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-
-    import psycopg
 
     from archival_pipeline.archival.direction import Side
     from archival_pipeline.settings import Settings
@@ -124,7 +123,9 @@ class Lane:
         """Cancel the statements in flight, on the server too; called from another thread."""
         for session in list(self._sessions.values()):
             if not session.closed:
-                session.cancel_safe(timeout=5.0)
+                # A session that cannot be cancelled any more has ended, or ends with its time limit.
+                with suppress(psycopg.Error):
+                    session.cancel_safe(timeout=5.0)
 
     def close(self) -> None:
         """Close the sessions; open transactions are rolled back by the server."""

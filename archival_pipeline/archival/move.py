@@ -64,6 +64,7 @@ class Move:
         object_cap: how many large objects one transaction may unlink.
         fingerprint: of the primary's columns when the operation began.
         processed: trees dealt with so far.
+        ended: how the operation ended; None while it goes on.
     """
 
     settings: Settings
@@ -85,6 +86,7 @@ class Move:
     object_cap: int = 1_000
     fingerprint: str = ""
     processed: int = 0
+    ended: str | None = None
 
     @property
     def date_limit(self) -> str | None:
@@ -97,6 +99,11 @@ class Move:
     def must_be_over(self) -> bool:
         """Whether only trees that are over may go: whatever leaves the primary, unless the user said otherwise."""
         return self.direction.origin == "primary" and not self.options.include_running and not self.options.force
+
+    @property
+    def obstacles_that_count(self) -> tuple[str, ...] | None:
+        """Which reasons keep a tree in the primary: all of them, or where running ones may go, the shared case."""
+        return None if self.must_be_over else ("case_outside",)
 
     @property
     def compares(self) -> bool:
@@ -136,11 +143,17 @@ class Move:
         Yields:
             When the step began.
         """
+        if self.ended is not None:
+            # Dagster goes on with the other waves when one has failed.
+            raise errors.CancelledError(
+                f"Not begun: the operation has {self.ended}.", resolve="Run the same job again to go on."
+            )
         started = datetime.now(UTC)
         try:
             yield started
         except BaseException as error:
             status, failure = _told(error, f"the step {step}")
+            self.signal.stop(failure.summary)
             self.end(status, step, failure, started)
             if isinstance(error, psycopg.Error):
                 raise failure from error
@@ -150,6 +163,7 @@ class Move:
         self, status: AuditStatus, step: AuditStep, error: errors.ArchivalError | None, started: datetime, **more: Any
     ) -> None:
         """Write the last audit row of this run and close the operation in the ledger."""
+        self.ended = str(status)
         entry = AuditEntry(
             step=step, status=status, error=error, started_at=started, ended_at=datetime.now(UTC), **more
         )
@@ -167,6 +181,13 @@ class Move:
         if self.pace.ended_because is None:
             return 0
         return self.ledger.abandon("WINDOW_CLOSED", f"Not begun: {self.pace.ended_because}.")
+
+    def end_if_open(self, error: BaseException | None = None) -> None:
+        """Close the books where the run ended between two steps; each step closes its own."""
+        if self.ended is not None or self.lock is None:
+            return
+        status, failure = _told(error or errors.CancelledError("The run ended before its last step."), "a run")
+        self.end(status, AuditStep.COMPLETE, failure, datetime.now(UTC))
 
     def close(self) -> None:
         """Close every session; the lock goes with its own."""
@@ -336,8 +357,8 @@ def _checked(opening: _Opening, ledger: Ledger | RehearsalLedger, audit: AuditLo
         pace=Pace(signal, ledger.control, options.pause_between_batches_ms, options.stop_at, options.lanes),
         engine_role=engine_role,
         shared_objects=lob_modes.shared_objects(primary, catalogue, JBPM),
-        # Each unlink holds one entry of the lock table until the commit; leave half of it to the engine.
-        object_cap=max(100, server.max_locks // 2),
+        # Each unlink holds one entry of the lock table until the commit; all lanes leave half of it to the engine.
+        object_cap=max(100, server.max_locks // (2 * options.lanes)),
         fingerprint=preflight.fingerprint(primary, [table.name for table in catalogue.tables]),
     )
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from archival_pipeline import errors
-from archival_pipeline.archival import audit, move, recovery, steps
+from archival_pipeline.archival import move, recovery, steps
 from archival_pipeline.archival.audit import AuditStatus, AuditStep
 from archival_pipeline.archival.ledger import Control, Ledger
 from archival_pipeline.archival.steps import WaveResult
@@ -87,7 +87,7 @@ def run(
     try:
         return _steps(opened, progress)
     except BaseException as error:
-        _end_if_open(opened, error)
+        opened.end_if_open(error)
         raise
     finally:
         opened.close()
@@ -121,26 +121,6 @@ def _add(work: WaveResult, result: WaveResult) -> None:
     work.add_rows(result.rows)
 
 
-def _end_if_open(opened: move.Move, error: BaseException) -> None:
-    """Close the books where something ended the operation between two steps; each step closes its own."""
-    if opened.lock is None or opened.lock.connection.closed:
-        return
-    row = audit.latest(opened.lock.connection, opened.audit_id)
-    if row is None or row["audit_status"] not in (AuditStatus.INITIATED, AuditStatus.IN_PROGRESS):
-        return
-    stopped = not isinstance(error, Exception)
-    failure = errors.CancelledError if stopped else errors.ArchivalError
-    opened.end(
-        AuditStatus.CANCELLED if stopped else AuditStatus.FAILED,
-        AuditStep.COMPLETE,
-        failure(
-            f"The operation ended between two steps ({type(error).__name__}).",
-            resolve="Finished batches stay finished; run the same job again to go on.",
-        ),
-        datetime.now(UTC),
-    )
-
-
 def open_batches(settings: Settings) -> list[Batch]:
     """Batches that stand in both databases, or may: the work that dead runs have left, or that a run is at."""
     with short_session(settings.backup, "reading the ledger") as session:
@@ -169,7 +149,7 @@ def reconcile(settings: Settings) -> list[Batch]:
         finished = recovery.reconcile(opened)
         _close_again(opened, before)
     except BaseException as error:
-        _end_if_open(opened, error)
+        opened.end_if_open(error)
         raise
     else:
         return finished

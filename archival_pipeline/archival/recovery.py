@@ -123,7 +123,12 @@ def reconcile(move: Move) -> list[Batch]:
         then = move.as_operation(row, Ledger(lock.connection, batch.audit_id))
         # A later run only adds to the audit of an operation that has ended: its last word stays what it was.
         ended = AuditStatus.IN_PROGRESS if row["status"] == "in_progress" else AuditStatus(row["status"])
-        finish(then.control, then, batch, ended)
+        try:
+            finish(then.control, then, batch, ended)
+        except errors.DatabaseError:
+            # It stays open, and its own audit tells why: one batch that cannot be finished now must not hold back
+            # every later operation.
+            continue
         finished.append(ledger.reload(batch))
     _bury(move, ledger, lock)
     return finished
@@ -183,7 +188,9 @@ def settle(lane: Lane, move: Move, batch: Batch) -> Batch:
     elif batch.state == "copying":
         ledger.copied(batch, trees, batch.table_rows or {}, Measure(batch.expected, batch.lost_objects))
     else:
-        after_commit(lane, move, batch, gone, batch.pending_objects, batch.pending_discards)
+        # A tree that has gone meanwhile has its only copy here: nothing of it is taken back.
+        discards = [root for root in batch.pending_discards if root not in gone]
+        after_commit(lane, move, batch, gone, batch.pending_objects, discards)
     return ledger.reload(batch)
 
 

@@ -108,11 +108,24 @@ def _proof(lane: Lane, move: Move, batch: Batch, found: Keys) -> Measure | None:
     if not move.compares:
         return None
     if move.direction.proof_with_copy:
+        _require_present(lane, move, batch)
         return Measure(batch.expected, batch.lost_objects)
     proof = _read_back(lane, move, found)
     if move.direction.copies and _rows(proof) != batch.table_rows:
         raise BatchChangedError("The copy is no longer what was written.")
     return proof
+
+
+def _require_present(lane: Lane, move: Move, batch: Batch) -> None:
+    """Between a restore's copy and the deletion of the archive there may be days, and a primary set back in time.
+
+    Raises:
+        BatchChangedError: the destination does not have every instance of the batch.
+    """
+    with lane.snapshot(move.direction.destination) as there:
+        gone = trees.missing(there, {member: [member] for member in batch.member_ids})
+    if gone:
+        raise BatchChangedError(f"{len(gone)} restored instance(s) are not there any more.")
 
 
 def _read_back(lane: Lane, move: Move, found: Keys) -> Measure:
@@ -136,6 +149,8 @@ def _delete_apart(lane: Lane, move: Move, batch: Batch) -> Removed:
         intact = _copy_is_intact(lane, move, batch, keys.resolve(origin, move.catalogue, batch.member_ids))
         for root, members in batch.trees().items():
             verdict = _obstacles(origin, move, {root: members}).get(root)
+            if verdict is not None and move.direction.copies:
+                verdict = comparison.unless_rows_are_missing(lane, move, members, verdict)
             if verdict is None:
                 verdict = _delete_tree(lane, move, root, members, removed, numbers, intact=intact)
             if verdict is None:
@@ -199,8 +214,8 @@ def _lock(origin: psycopg.Connection[Any], move: Move, batch: Batch) -> None:
 def _obstacles(origin: psycopg.Connection[Any], move: Move, several: Trees) -> dict[int, TreeReport]:
     """Look again at everything that made the trees eligible."""
     found: dict[int, TreeReport] = {}
-    if move.must_be_over:
-        found = trees.obstacles(origin, several, move.date_limit)
+    if move.direction.origin == "primary":
+        found = trees.obstacles(origin, several, move.date_limit, only=move.obstacles_that_count)
     members = {member: root for root, some in several.items() for member in some}
     for parent, child in trees.new_children(origin, list(members)).items():
         root = members[parent]

@@ -132,8 +132,11 @@ def _examine(lane: Lane, move: Move, root: int, members: Sequence[int]) -> TreeR
             _by_index(destination)
             found, ours = _measure(origin, move, members)
             theirs = _read_back(destination, move, found)
+            if theirs.rows and not ours.rows:
+                return _only_there(root)
             if theirs.rows:
                 return True if theirs.digests == ours.digests else _other_content(root, ours, theirs)
+            writing.insert_missing(origin, destination, move, found)
             writing.write_rows(origin, destination, move, found)
             theirs = _read_back(destination, move, found)
             return False if theirs.digests == ours.digests else _not_the_same(root, ours, theirs)
@@ -154,6 +157,7 @@ def _commit(lane: Lane, move: Move, batch: Batch, trees: Trees, already: Trees, 
     destination = lane.session(move.direction.destination)
     with lane.snapshot(move.direction.origin) as origin:
         found = keys.resolve(origin, move.catalogue, [member for members in trees.values() for member in members])
+        writing.insert_missing(origin, destination, move, found)
         with destination.transaction():
             _by_index(destination)
             written = writing.write_rows(origin, destination, move, found)
@@ -245,6 +249,12 @@ def _other_content(root: int, ours: Measure, theirs: Measure) -> TreeReport:
         "and run the same job again."
     )
     return TreeReport(root, "quarantined", "other_content", root, "23505", detail)
+
+
+def _only_there(root: int) -> TreeReport:
+    """The origin has nothing of the tree any more, and the destination has: it is where it should go."""
+    detail = "the origin has no row of the tree any more; the destination holds the only copy, which must stay"
+    return TreeReport(root, "skipped", "not_there", root, detail=detail)
 
 
 def _not_the_same(root: int, ours: Measure, theirs: Measure) -> TreeReport:

@@ -12,7 +12,7 @@ from archival_pipeline.archival.ledger import TreeReport
 from archival_pipeline.database.sqlfiles import load_sql
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     import psycopg
 
@@ -29,6 +29,7 @@ REASONS = {
     "running_ancestor": "an ancestor of the tree has not ended",
     "case_outside": "another instance of the same case is outside the tree",
     "shared_content": "a task outside the tree uses the same content",
+    "not_there": "the instance is not in the database that it should be moved from",
     "changed_during_run": "the tree changed while it was moved",
 }
 
@@ -47,8 +48,23 @@ def closure(connection: psycopg.Connection[Any], roots: Sequence[int]) -> Trees:
     return trees
 
 
+def missing(connection: psycopg.Connection[Any], trees: Mapping[int, Sequence[int]]) -> dict[int, TreeReport]:
+    """Roots that the session's database does not have any more."""
+    rows = connection.execute(load_sql("common/present_members"), {"process": array_literal(list(trees))})
+    here = {row[0] for row in rows}
+    return {
+        root: TreeReport(root, "skipped", "not_there", root, detail=REASONS["not_there"])
+        for root in trees
+        if root not in here
+    }
+
+
 def obstacles(
-    connection: psycopg.Connection[Any], trees: Mapping[int, Sequence[int]], date_limit: str | None
+    connection: psycopg.Connection[Any],
+    trees: Mapping[int, Sequence[int]],
+    date_limit: str | None,
+    *,
+    only: Collection[str] | None = None,
 ) -> dict[int, TreeReport]:
     """Trees that may not leave the primary, each with the reason that counts most.
 
@@ -56,9 +72,11 @@ def obstacles(
         connection: a session of the primary.
         trees: members by root.
         date_limit: every member must have ended before, on the engine's clock; None for no limit.
+        only: the reasons that count; None for all.
     """
     parameters = _parallel(trees) | {"distinct_roots": array_literal(list(trees)), "before": date_limit}
-    return _by_weight(connection.execute(load_sql("primary/tree_obstacles"), parameters).fetchall())
+    rows = connection.execute(load_sql("primary/tree_obstacles"), parameters).fetchall()
+    return _by_weight([row for row in rows if only is None or row[1] in only])
 
 
 def shared_content(connection: psycopg.Connection[Any], trees: Mapping[int, Sequence[int]]) -> dict[int, TreeReport]:

@@ -44,8 +44,6 @@ def write_rows(
     if restoring and move.engine_role:
         # Large objects belong to the role that makes them; only its members can read them.
         destination.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(move.engine_role)))
-    for table in move.catalogue.shared:
-        _insert_missing(origin, destination, table, found)
     for table in move.catalogue.tables:
         if statements.owned_rows(table, found.filled) is None:
             continue
@@ -59,14 +57,19 @@ def write_rows(
     return written
 
 
-def _insert_missing(
-    origin: psycopg.Connection[Any], destination: psycopg.Connection[Any], table: BoundTable, found: Keys
+def insert_missing(
+    origin: psycopg.Connection[Any], destination: psycopg.Connection[Any], move: Move, found: Keys
 ) -> None:
-    """Insert the users and groups that the rows name, where they are not there yet; never change or delete one."""
-    query = statements.select_shared(table, found.filled)
-    if query is not None:
-        rows = [json.loads(row[0]) for row in origin.execute(query, found.parameters)]
-        destination.execute(statements.insert_missing(table), {"rows": json.dumps(rows)})
+    """Insert the users and groups that the rows name, where they are not there yet; never change or delete one.
+
+    In a short transaction of its own: an engine or a lane that adds the same user must not wait for a whole batch.
+    """
+    for table in move.catalogue.shared:
+        query = statements.select_shared(table, found.filled)
+        if query is not None:
+            rows = [json.loads(row[0]) for row in origin.execute(query, found.parameters)]
+            with destination.transaction():
+                destination.execute(statements.insert_missing(table), {"rows": json.dumps(rows)})
 
 
 def _send(

@@ -37,7 +37,10 @@ class Mover(ConfigurableResource):  # type: ignore[type-arg]
             yield self
         finally:
             if self._move is not None:
-                self._move.close()
+                try:
+                    self._move.end_if_open()
+                finally:
+                    self._move.close()
 
     def open(self, operation: OperationName, filters: Mapping[str, Any], options: Mapping[str, Any]) -> Move:
         """Open the run's move with the run's configuration."""

@@ -1,4 +1,4 @@
--- Trees of one operation that did not move.
+-- Trees of one operation that did not move, quarantined ones first.
 SELECT
     t.root_id,
     t.batch,
@@ -9,5 +9,5 @@ SELECT
     t.detail
 FROM archival_tree AS t
 WHERE t.audit_id = %(audit_id)s
-ORDER BY t.root_id
+ORDER BY t.outcome <> 'quarantined', t.root_id
 LIMIT %(limit)s

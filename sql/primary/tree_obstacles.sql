@@ -35,6 +35,15 @@ log (root_id, id, status, age, case_id) AS MATERIALIZED (
     INNER JOIN processinstancelog AS p ON m.id = p.processinstanceid
 ),
 
+-- Few instances are cases: the look-ups of the others of a case start from these, and from nowhere else.
+case_member (root_id, case_id) AS MATERIALIZED (
+    SELECT
+        log.root_id,
+        log.case_id
+    FROM log
+    WHERE log.case_id IS NOT NULL
+),
+
 live_job (id) AS MATERIALIZED (
     SELECT
         coalesce(
@@ -112,8 +121,14 @@ obstacle (root_id, reason, id) AS (
         log.root_id,
         'case_outside',
         other.processinstanceid
-    FROM log
-    INNER JOIN processinstancelog AS other ON log.case_id = other.correlationkey
+    FROM case_member AS log
+    CROSS JOIN
+        LATERAL (
+            SELECT p.processinstanceid
+            FROM processinstancelog AS p
+            WHERE p.correlationkey = log.case_id
+            OFFSET 0 -- noqa: AM09
+        ) AS other
     WHERE
         NOT EXISTS (
             SELECT
@@ -126,11 +141,16 @@ obstacle (root_id, reason, id) AS (
         log.root_id,
         'case_outside',
         other.processinstanceid
-    FROM log
-    INNER JOIN processinstancelog AS other ON starts_with(other.correlationkey, log.case_id || ':')
+    FROM case_member AS log
+    CROSS JOIN
+        LATERAL (
+            SELECT p.processinstanceid
+            FROM processinstancelog AS p
+            WHERE p.status IN (0, 1, 4) AND starts_with(p.correlationkey, log.case_id || ':')
+            OFFSET 0 -- noqa: AM09
+        ) AS other
     WHERE
-        other.status IN (0, 1, 4)
-        AND NOT EXISTS (
+        NOT EXISTS (
             SELECT
             FROM member AS m
             WHERE m.root_id = log.root_id AND m.id = other.processinstanceid

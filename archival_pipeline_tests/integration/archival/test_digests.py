@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from archival_pipeline.catalogue import statements
 from archival_pipeline.catalogue.binding import BoundAddress, BoundTable
 from archival_pipeline.catalogue.model import PROCESS
 from archival_pipeline.database.connections import connect
+from archival_pipeline_tests.support.lookup3 import hash_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -74,8 +74,8 @@ def _by_hand(rows: Sequence[Row]) -> Digest:
         image = struct.pack("!iIiq", 2, _BIGINT, 8, pid) + struct.pack("!I", _TEXT)
         encoded = None if value is None else value.encode()
         image += struct.pack("!i", -1) if encoded is None else struct.pack("!i", len(encoded)) + encoded
-        first, second = struct.unpack("!QQ", hashlib.sha256(image).digest()[:16])
-        high, low = (high + first) % _MODULUS, (low + second) % _MODULUS
+        high = (high + hash_text(image.hex(), 0)) % _MODULUS
+        low = (low + hash_text(image.hex(), 1)) % _MODULUS
     return Digest(len(rows), high, low)
 
 
