@@ -103,7 +103,7 @@ class Move:
     @property
     def obstacles_that_count(self) -> tuple[str, ...] | None:
         """Which reasons keep a tree in the primary: all of them, or where running ones may go, the shared case."""
-        return None if self.must_be_over else ("case_outside",)
+        return None if self.must_be_over else ("case_shared",)
 
     @property
     def compares(self) -> bool:

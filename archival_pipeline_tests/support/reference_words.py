@@ -44,6 +44,7 @@ REASON_WAYS_OUT: dict[str, str] = {
     "younger_member": "Wait, or move the date limit. `rootsOnly` with `endedTo` judges the root alone.",
     "running_ancestor": "Wait: the tree goes together with its ancestor, or after it.",
     "case_outside": "Select the whole case, and wait until every instance of it has ended.",
+    "case_shared": "Move or delete all instances of the case together; until then the tree stays.",
     "shared_content": "Select the tree of the other task as well, or leave both.",
     "not_there": "Nothing: it is in the other database already, or the engine has cleaned it away.",
     "changed_during_run": "Nothing: it is taken back, and the next run judges it anew. Quarantined, it needs a look.",

@@ -119,7 +119,7 @@ obstacle (root_id, reason, id) AS (
     UNION ALL
     SELECT
         log.root_id,
-        'case_outside',
+        'case_shared',
         other.processinstanceid
     FROM case_member AS log
     CROSS JOIN
