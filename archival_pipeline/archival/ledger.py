@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 Row = TypeVar("Row")
 Outcome = Literal["skipped", "quarantined"]
-EndState = Literal["empty", "failed", "abandoned"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,12 +275,6 @@ class Ledger:
         """
         parameters = _members(batch.trees() if trees is None else trees)
         self._change("backup/ledger_deleted", batch, parameters, session)
-
-    def end(self, batch: Batch, state: EndState, code: str | None = None, summary: str | None = None) -> None:
-        """Record that the batch will not be moved."""
-        parameters = {"batch_id": batch.batch_id, "state": state, "error_code": code, "error_summary": summary}
-        with self._guarded() as connection:
-            connection.execute(load_sql("backup/ledger_end_batch"), parameters)
 
     def report(self, batch: Batch, trees: Iterable[TreeReport]) -> None:
         """Record trees of a batch that stay where they are."""
