@@ -5,7 +5,7 @@
     ArchivalError
      +-- ConfigurationError        a setting is missing or wrong (INVALID_CONFIG, INVALID_DB_CONFIG)
      +-- RequestError              a filter or an option is wrong (INVALID_REQUEST)
-     |    +-- NotFoundError        what was asked for is not there
+     |    +-- NotFoundError        what was asked for is not there (NOT_FOUND)
      +-- PreflightError            the catalogue does not fit the live databases (PREFLIGHT_FAILED)
      +-- BusyError                 another operation holds the lock (OPERATION_IN_PROGRESS)
      +-- CancelledError            the operation was told to stop (CANCELLED)
@@ -71,6 +71,8 @@ class RequestError(ArchivalError):
 
 class NotFoundError(RequestError):
     """What was asked for by its name or id is not there."""
+
+    code = "NOT_FOUND"
 
 
 class PreflightError(ArchivalError):

@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import Query, Request
+from pydantic import BeforeValidator
 
 from archival_pipeline.api.errors import ApiError
 
@@ -16,8 +17,15 @@ DEFAULT_SIZE = 100
 MAX_NUMBER = 1_000_000
 TOTAL_HEADER = "X-Total-Count"
 
-PageNumber = Annotated[int, Query(alias="pageNumber", ge=1, le=MAX_NUMBER, description="Page, counted from 1.")]
-PageSize = Annotated[int | None, Query(alias="pageSize", ge=1, description="Rows per page; the service has a cap.")]
+# A client that writes every parameter leaves those empty that it does not mean.
+_blank = BeforeValidator(lambda value: None if value == "" else value)
+
+PageNumber = Annotated[
+    int | None, _blank, Query(alias="pageNumber", ge=1, le=MAX_NUMBER, description="Page, counted from 1.")
+]
+PageSize = Annotated[
+    int | None, _blank, Query(alias="pageSize", ge=1, description="Rows per page; the service has a cap.")
+]
 
 
 def size_of_page(request: Request, asked: int | None) -> int:
