@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import Query, Request
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 from archival_pipeline.api.errors import ApiError
 
@@ -20,12 +20,10 @@ TOTAL_HEADER = "X-Total-Count"
 # A client that writes every parameter leaves those empty that it does not mean.
 _blank = BeforeValidator(lambda value: None if value == "" else value)
 
-PageNumber = Annotated[
-    int | None, _blank, Query(alias="pageNumber", ge=1, le=MAX_NUMBER, description="Page, counted from 1.")
-]
-PageSize = Annotated[
-    int | None, _blank, Query(alias="pageSize", ge=1, description="Rows per page; the service has a cap.")
-]
+_Number = Annotated[int, Field(ge=1, le=MAX_NUMBER)]
+_Size = Annotated[int, Field(ge=1)]
+PageNumber = Annotated[_Number | None, _blank, Query(alias="pageNumber", description="Page, counted from 1.")]
+PageSize = Annotated[_Size | None, _blank, Query(alias="pageSize", description="Rows per page; the service has a cap.")]
 
 
 def size_of_page(request: Request, asked: int | None) -> int:
