@@ -70,10 +70,16 @@ def launch(settings: Settings, dagster: Dagster, order: Order) -> Launched:
     Raises:
         ApiError: Dagster cannot be reached.
     """
-    with turn_to_launch(settings) as at_work:
-        if at_work is not None:
-            return Launched(at_work, started=False)
-        waiting = [run for run in dagster.unfinished() if _EXCLUSIVE in run.tags]
+    with turn_to_launch(settings) as turn:
+        holder = turn.in_the_way()
+        if holder is not None:
+            return Launched(holder, started=False)
+        # Dagster notices the end of a run later than its audit tells it; the queue keeps the next run until then.
+        waiting = [
+            run
+            for run in dagster.unfinished()
+            if _EXCLUSIVE in run.tags and not turn.has_ended(run.root_id, since=run.created)
+        ]
         if waiting:
             # The oldest is the one at work, or the next to be.
             return Launched(waiting[-1].root_id, started=False)
