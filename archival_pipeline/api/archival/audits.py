@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, WithJsonSchema
 
 from archival_pipeline.api import pages
 from archival_pipeline.api.archival import bodies, launcher
@@ -40,6 +40,9 @@ _PAGED: dict[int | str, dict[str, Any]] = {
 
 # A client that writes every parameter leaves those empty that it does not mean.
 _blank = BeforeValidator(lambda value: None if value == "" else value)
+_MOMENT_OR_EMPTY = WithJsonSchema(
+    {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "maxLength": 0}, {"type": "null"}]}
+)
 _AuditType = Annotated[AuditType | None, _blank, Query(alias="auditType", description="Kind of operation.")]
 _AuditStatus = Annotated[AuditStatus | None, _blank, Query(alias="auditStatus", description="How far it is.")]
 _ProcessName = Annotated[Text | None, _blank, Query(alias="processName", description="Process that was asked for.")]
@@ -49,11 +52,13 @@ _DeploymentId = Annotated[
 _From = Annotated[
     Moment | None,
     _blank,
+    _MOMENT_OR_EMPTY,
     Query(alias="from", description="Newest row at this moment or later; ISO 8601 with an offset from UTC."),
 ]
 _To = Annotated[
     Moment | None,
     _blank,
+    _MOMENT_OR_EMPTY,
     Query(alias="to", description="Newest row before this moment; ISO 8601 with an offset from UTC."),
 ]
 _AuditId = Annotated[
