@@ -53,8 +53,9 @@ def archival_app(found: Settings | ConfigurationError, settings: ApiSettings) ->
         tags=[selecting.TAG, moving.TAG, audits.TAG, health.TAG],
         slow_paths={f"{base}/bpm{moving.DELETE_PATH}": limits.delete_seconds},
     )
-    app = create_app(about, limits, tokens_of(settings.security))
-    archive = Archive(found, limits, workers_of(limits), Dagster(settings.service.dagster_url, _DAGSTER_SECONDS))
+    workers, pools = workers_of(limits)
+    app = create_app(about, limits, tokens_of(settings.security), close=pools.close)
+    archive = Archive(found, limits, workers, Dagster(settings.service.dagster_url, _DAGSTER_SECONDS))
     app.state.archive = archive
     app.state.metrics.registry.register(ArchiveCollector(archive))
     for prefix, router in (
