@@ -29,13 +29,15 @@ _WAIT_SECONDS = 3.0
 class SessionPools:
     """A pool for each database that is asked."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, limits: connections.Limits) -> None:
         """Open nothing yet.
 
         Args:
             most: sessions per database.
+            limits: of every session.
         """
         self._most = most
+        self._limits = limits
         self._lock = threading.Lock()
         self._pools: dict[tuple[str, int, str, str], ConnectionPool[psycopg.Connection[Any]]] = {}
 
@@ -55,7 +57,7 @@ class SessionPools:
         try:
             session = pool.getconn()
         except PoolTimeout:
-            with connections.connect(settings, purpose=_PURPOSE) as fresh:
+            with connections.connect(settings, purpose=_PURPOSE, limits=self._limits) as fresh:
                 yield fresh
             return
         try:
@@ -82,7 +84,7 @@ class SessionPools:
             if key not in self._pools:
                 self._pools[key] = ConnectionPool(
                     kwargs={**connections.connection_arguments(settings, _PURPOSE), "autocommit": True},
-                    configure=lambda session: _configure(session, settings.schema_name),
+                    configure=lambda session: _configure(session, settings.schema_name, self._limits),
                     check=ConnectionPool.check_connection,
                     reset=_reset,
                     min_size=0,
@@ -96,8 +98,8 @@ class SessionPools:
             return self._pools[key]
 
 
-def _configure(session: psycopg.Connection[Any], schema: str) -> None:
-    connections.pin(session, schema, connections.Limits())
+def _configure(session: psycopg.Connection[Any], schema: str, limits: connections.Limits) -> None:
+    connections.pin(session, schema, limits)
     session.autocommit = False
 
 

@@ -117,7 +117,7 @@ def row_of_run(dagster: Dagster, audit_id: str) -> AuditRow:
     Raises:
         NotFoundError: there is no such run either.
     """
-    run = dagster.run(audit_id)
+    run = dagster.recent_run(audit_id)
     kinds = {job: kind for kind, job in JOBS.items()}
     if run is None or run.job not in kinds:
         raise NotFoundError(

@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 
 from archival_pipeline.api.archival.dagster import Dagster
 from archival_pipeline.api.workers import Workers
+from archival_pipeline.database.connections import Limits
 from archival_pipeline.database.pools import SessionPools
 from archival_pipeline.errors import ConfigurationError
 from archival_pipeline.settings import Settings
@@ -25,7 +26,9 @@ def workers_of(limits: LimitSettings) -> tuple[Workers, SessionPools]:
         The groups, and the pools that their sessions come from, to be closed with the app.
     """
     sizes = {SELECT: limits.sessions, AUDIT: limits.sessions, **_FIXED_SIZES}
-    pools = SessionPools(sum(sizes.values()))
+    # Nobody waits for the answer of a statement that takes longer than its request may.
+    patience = Limits(statement_timeout=int(limits.request_seconds * 1_000))
+    pools = SessionPools(sum(sizes.values()), patience)
     return Workers(sizes, pools.use), pools
 
 
