@@ -55,7 +55,7 @@ SETTINGS: dict[str, str] = {
     "IDS_OPERATE_ROLE": "Scope, role or group that moving and deleting ask for; none if it is not set.",
     "IDS_CACHE_SECONDS": "How long an answer about a token is kept.",
     "IDS_TIMEOUT_SECONDS": "How long to wait for the identity server.",
-    "ALPHA_AUTH_SERVICE_URL": "Accepted for the sake of existing environments, and not used: the service calls no other.",
+    "ALPHA_AUTH_SERVICE_URL": "Accepted for the sake of existing environments; not used: the service calls no other.",
 }
 
 REASON_WAYS_OUT: dict[str, str] = {
