@@ -128,7 +128,7 @@ def _about_keys(
     statement = statements.resolve_keys(bind(catalogue, primary.schema, clob_mode))
     try:
         with connection.transaction():
-            connection.execute(sql.SQL("EXPLAIN {}").format(statement), {"process": []})
+            connection.execute(sql.SQL("EXPLAIN {}").format(statement), {"process": [], "left_sessions": []})
     except psycopg.ProgrammingError as error:
         yield (
             f"the primary cannot look up the keys of an instance: {error.diag.message_primary}; this release of the "

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from archival_pipeline_tests.integration.catalogue.conftest import Pair, Session
 
 KEYS: dict[str, Any] = {k.name: [] if k.sql_type == "bigint" else ["none"] for k in JBPM.key_sets}
+KEYS["left_sessions"] = []
 
 
 def explain(session: Session, statement: sql.Composable) -> None:
