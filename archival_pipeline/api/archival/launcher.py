@@ -27,6 +27,8 @@ JOBS = {
     AuditType.RESTORE: "process_restore",
     AuditType.DELETE: "process_delete_bulk",
 }
+# A backfill's runs may be in the way as well, and be polled.
+_KINDS = {job: kind for kind, job in JOBS.items()} | {"process_backup_by_day": AuditType.BACKUP}
 _EXCLUSIVE = "archival/exclusive"
 _REQUEST = "archival/request"
 _CALLER = "archival/caller"
@@ -118,8 +120,7 @@ def row_of_run(dagster: Dagster, audit_id: str) -> AuditRow:
         NotFoundError: there is no such run either.
     """
     run = dagster.recent_run(audit_id)
-    kinds = {job: kind for kind, job in JOBS.items()}
-    if run is None or run.job not in kinds:
+    if run is None or run.job not in _KINDS:
         raise NotFoundError(
             f"There is no audit {audit_id}.",
             resolve="List the audits there are with GET processes/audits.",
@@ -130,7 +131,7 @@ def row_of_run(dagster: Dagster, audit_id: str) -> AuditRow:
     return {
         "id": 0,
         "audit_id": audit_id,
-        "audit_type": kinds[run.job].value,
+        "audit_type": _KINDS[run.job].value,
         "audit_status": status.value,
         "step": AuditStep.INITIATE.value,
         "details": {"dagsterRunStatus": run.status},

@@ -26,8 +26,10 @@ def workers_of(limits: LimitSettings) -> tuple[Workers, SessionPools]:
         The groups, and the pools that their sessions come from, to be closed with the app.
     """
     sizes = {SELECT: limits.sessions, AUDIT: limits.sessions, **_FIXED_SIZES}
-    # Nobody waits for the answer of a statement that takes longer than its request may.
-    patience = Limits(statement_timeout=int(limits.request_seconds * 1_000))
+    # Nobody waits for the answer of a statement that takes longer than its request may. The one lock that is waited for
+    # is the turn to launch, which is free again as soon as Dagster has answered.
+    longest = int(limits.request_seconds * 1_000)
+    patience = Limits(lock_timeout=longest, statement_timeout=longest)
     pools = SessionPools(sum(sizes.values()), patience)
     return Workers(sizes, pools.use), pools
 
