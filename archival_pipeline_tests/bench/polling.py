@@ -1,14 +1,13 @@
 """Many readers of the REST interface, in a process of its own; prints, as one line of JSON, how they were served.
 
 Each reader has a connection and asks in turn for the newest row of the running operation, a count, and the list of
-operations; then it rests. They stand for other machines, so this process gives way to every other one on this machine.
+operations; then it rests. They begin when the operation has left the queue.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
 import statistics
 import sys
 from collections import Counter
@@ -87,14 +86,19 @@ async def main(url: str, audit_id: str, readers: int, every: float) -> dict[str,
     """Let all readers read until the operation has ended."""
     served = Served()
     limits = httpx.Limits(max_connections=readers, max_keepalive_connections=readers, keepalive_expiry=600)
-    started = perf_counter()
     async with httpx.AsyncClient(base_url=url, timeout=60, limits=limits, trust_env=False) as client:
         # Spread over one rest, as people and programs are.
+        await _begin(client, audit_id)
+        started = perf_counter()
         delays = (every * number / readers for number in range(readers))
         await asyncio.gather(*(read(client, served, audit_id, delay, every) for delay in delays))
-    return served.as_json(perf_counter() - started)
+        return served.as_json(perf_counter() - started)
+
+
+async def _begin(client: httpx.AsyncClient, audit_id: str) -> None:
+    while (await client.get(f"/processes/audits/{audit_id}/latest")).raise_for_status().json()["id"] == 0:
+        await asyncio.sleep(0.5)
 
 
 if __name__ == "__main__":
-    os.nice(19)
     print(json.dumps(asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4])))))

@@ -15,8 +15,8 @@ from archival_pipeline.errors import ConfigurationError
 from archival_pipeline.settings import Settings
 from archival_pipeline.settings_api import LimitSettings
 
-SELECT, AUDIT, MOVE, HEALTH = "select", "audit", "move", "health"
-_FIXED_SIZES = {MOVE: 2, HEALTH: 3}
+SELECT, AUDIT, MOVE, RUNS, HEALTH = "select", "audit", "move", "runs", "health"
+_FIXED_SIZES = {MOVE: 2, RUNS: 2, HEALTH: 3}
 
 
 def workers_of(limits: LimitSettings) -> tuple[Workers, SessionPools]:
