@@ -8,12 +8,11 @@ and the call that restores there is a moment; the interface has nothing that wou
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from archival_pipeline.errors import ArchivalError, ConfigurationError, RequestError
+from archival_pipeline.errors import ArchivalError, ConfigurationError
 from archival_pipeline.imixs import coding, layout
 from archival_pipeline.imixs.documents import ALWAYS, split_snapshot_id
 from archival_pipeline.imixs.envelope import RESTORED, marked
@@ -23,6 +22,7 @@ from archival_pipeline.imixs.manifests import read_manifest
 from archival_pipeline.imixs.results import Report
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Callable, Iterator, Mapping
 
     from archival_pipeline.imixs.client import WorkflowClient
@@ -69,26 +69,6 @@ class Wish:
         return all(
             pattern.search(value) for name, pattern in self.filters.items() for value in document.items.get(name, [])
         )
-
-
-def compiled(filters: Mapping[str, str]) -> dict[str, re.Pattern[str]]:
-    """Regular expressions of a request.
-
-    Raises:
-        RequestError: one of them is none.
-    """
-    patterns: dict[str, re.Pattern[str]] = {}
-    for name, text in filters.items():
-        try:
-            patterns[name.lower()] = re.compile(text)
-        except re.error as error:
-            raise RequestError(
-                f"The filter of {name} is no regular expression: {error}.",
-                resolve="Correct the expression.",
-                field="filters",
-                value=text,
-            ) from None
-    return patterns
 
 
 class Restore:
