@@ -39,6 +39,7 @@ from dagster import (
     sensor,
 )
 from dagster import DagsterRunStatus as Status
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from pydantic import Field
 
 from archival_pipeline.errors import ArchivalError
@@ -268,5 +269,10 @@ ASSETS = [
     )
 ]
 ASSET_CHECKS = [imixs_files_are_whole]
-JOBS = [imixs_backup, imixs_full_backup, imixs_restore, imixs_verify]
+JOBS: list[JobDefinition | UnresolvedAssetJobDefinition] = [
+    imixs_backup,
+    imixs_full_backup,
+    imixs_restore,
+    imixs_verify,
+]
 SENSORS = [imixs_events]

@@ -7,6 +7,7 @@ can put an older snapshot over a newer one. Not here: how one file is written (`
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -122,18 +123,22 @@ class Backup:
         """Work off some entries; return those that stay in the queue."""
         staying: list[Event] = []
         failures = 0
-        for outcome in in_lanes(self._by_document(events), self._work, self._settings.lanes):
-            staying += outcome.open + outcome.gone
-            self._gone += outcome.gone
-            self.documents += outcome.documents
-            self._readable = self._readable or outcome.readable
-            for name in outcome.counted:
-                self.report.count(name)
-            self.report.count("bytes_written", outcome.size)
-            failures = failures + 1 if outcome.failure else 0
-            if outcome.failure:
-                self._failed(*outcome.failure, hopeless=failures >= _HOPELESS)
+        with closing(in_lanes(self._by_document(events), self._work, self._settings.lanes)) as outcomes:
+            for outcome in outcomes:
+                staying += outcome.open + outcome.gone
+                self._take(outcome)
+                failures = failures + 1 if outcome.failure else 0
+                if outcome.failure:
+                    self._failed(*outcome.failure, hopeless=failures >= _HOPELESS)
         return staying
+
+    def _take(self, outcome: Outcome) -> None:
+        self._gone += outcome.gone
+        self.documents += outcome.documents
+        self._readable = self._readable or outcome.readable
+        for name in outcome.counted:
+            self.report.count(name)
+        self.report.count("bytes_written", outcome.size)
 
     def _failed(self, what: str, error: ArchivalError, *, hopeless: bool) -> None:
         self.report.failed(what, error)
@@ -189,11 +194,11 @@ class Backup:
         """Store a snapshot unless that is done; False if the instance does not show it."""
         document_id, millis = split_snapshot_id(ref)
         held = self._placing.held(store, document_id)
-        if held is not None and self._settings.history == 1 and held.snapshot_ms >= millis:
-            if self._placing.is_there(store, held):
-                outcome.counted.append("already_held" if held.snapshot_ms == millis else "superseded")
-                self._remove(ref, outcome, damaged=bool(held.damaged_at_source) or held.snapshot_id != ref)
-                return True
+        covered = held is not None and self._settings.history == 1 and held.snapshot_ms >= millis
+        if held is not None and covered and self._placing.is_there(store, held):
+            outcome.counted.append("already_held" if held.snapshot_ms == millis else "superseded")
+            self._remove(ref, outcome, damaged=bool(held.damaged_at_source) or held.snapshot_id != ref)
+            return True
         if self._fetch(store, ref, outcome):
             return True
         return self._follow(store, ref, outcome)
@@ -230,9 +235,9 @@ class Backup:
             return False
         outcome.readable = True
         held = self._placing.held(store, document_id)
-        if held is None or held.snapshot_id != newest or not self._placing.is_there(store, held):
-            if not self._fetch(store, newest, outcome):
-                return False
+        is_held = held is not None and held.snapshot_id == newest and self._placing.is_there(store, held)
+        if not is_held and not self._fetch(store, newest, outcome):
+            return False
         outcome.counted.append("superseded")
         return True
 
@@ -245,12 +250,7 @@ class Backup:
         if not accept_gone:
             mostly = number > _FEW and number > self.report.numbers["events_done"]
             if mostly or not (self._readable or self._can_read()):
-                raise NothingReadableError(
-                    f"The instance answers 404 for {number} of {number + self.report.numbers['events_done']} snapshots; "
-                    "their entries stay in the queue.",
-                    resolve="Give the backup user manager access. If the documents were deleted on purpose, run the "
-                    "backup once with acceptGone.",
-                )
+                raise _nothing_readable(number, number + self.report.numbers["events_done"])
         for event in self._gone:
             self._client.delete_event(event.id)
             self._record.let_go(self._topic, event.id)
@@ -270,6 +270,14 @@ class Backup:
                 self.report.count("left_locked")
                 continue
             self._record.let_go(self._topic, event.id)
+
+
+def _nothing_readable(number: int, of: int) -> NothingReadableError:
+    return NothingReadableError(
+        f"The instance answers 404 for {number} of {of} snapshots; their entries stay in the queue.",
+        resolve="Give the backup user manager access. If the documents were deleted on purpose, run the backup once "
+        "with acceptGone.",
+    )
 
 
 _COUNTED = {

@@ -8,6 +8,7 @@ nobody takes away again. ``release`` of the event log is never called: it delete
 
 from __future__ import annotations
 
+import ssl
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
@@ -17,12 +18,14 @@ import httpx
 from defusedxml import ElementTree
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
+from archival_pipeline.errors import ConfigurationError
 from archival_pipeline.imixs.documents import ALWAYS, Document, Reader
 from archival_pipeline.imixs.failures import DamagedError, LoginError, RefusedError, UnreachableError
 from archival_pipeline.imixs.sessions import is_login_page, session_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
     from types import TracebackType
     from typing import Any, BinaryIO
 
@@ -62,14 +65,13 @@ class WorkflowClient:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        verify = str(settings.ca_cert_path) if settings.ca_cert_path else True
         self._http = httpx.Client(
             base_url=settings.endpoint,
             auth=session_for(settings, clock),
             headers={"Accept": "application/xml"},
             timeout=httpx.Timeout(settings.read_seconds, connect=settings.connect_seconds),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=32),
-            verify=_tls(verify),
+            verify=_tls(settings.ca_cert_path),
             trust_env=False,
         )
         self._retrying = Retrying(
@@ -207,16 +209,19 @@ class WorkflowClient:
 
     def _send(self, method: str, path: str, parameters: dict[str, str] | None = None) -> httpx.Response:
         try:
-            # Blanks in a query string must be %20 for this engine, and httpx writes them so.
             return self._http.request(method, path, params=parameters)
         except httpx.TransportError as error:
             raise _unreachable(f"{method} {path.partition('/')[0]}", error) from error
 
 
-def _tls(verify: str | bool) -> Any:
-    import ssl  # noqa: PLC0415 - reading certificates takes a moment that an import must not
-
-    return ssl.create_default_context(cafile=verify) if isinstance(verify, str) else verify
+def _tls(ca_cert_path: Path | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_cert_path)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(
+            f"WORKFLOW_SERVICE_CA_CERT_PATH cannot be used: {type(error).__name__}.",
+            resolve="Name a readable file with the CA certificate in PEM.",
+        ) from None
 
 
 def _path(document_id: str) -> str:

@@ -7,6 +7,7 @@ believed only after the last document has been found again. Not here: how one fi
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from archival_pipeline.errors import ArchivalError, DatabaseError
@@ -46,16 +47,17 @@ class FullBackup:
     def run(self, progress: Callable[[Report], None]) -> Report:
         """Look at every document."""
         failures = 0
-        for name, size, problem in in_lanes(self._snapshots(), self._one, self._settings.lanes):
-            self.report.count(name)
-            self.report.count("bytes_written", size)
-            failures = failures + 1 if problem else 0
-            if problem:
-                self.report.failed(*problem)
-                if failures >= _HOPELESS or isinstance(problem[1], LoginError):
-                    raise problem[1]
-            if sum(self.report.numbers.values()) % _PAGE == 0:
-                progress(self.report)
+        with closing(in_lanes(self._snapshots(), self._one, self._settings.lanes)) as looks:
+            for number, (name, size, problem) in enumerate(looks, start=1):
+                self.report.count(name)
+                self.report.count("bytes_written", size)
+                failures = failures + 1 if problem else 0
+                if problem:
+                    self.report.failed(*problem)
+                    if failures >= _HOPELESS or isinstance(problem[1], LoginError):
+                        raise problem[1]
+                if number % _PAGE == 0:
+                    progress(self.report)
         progress(self.report)
         return self.report
 

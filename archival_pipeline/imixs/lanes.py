@@ -6,17 +6,17 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def in_lanes(items: Iterable[Item], work: Callable[[Item], Result], lanes: int) -> Iterator[Result]:
+def in_lanes(items: Iterable[Item], work: Callable[[Item], Result], lanes: int) -> Generator[Result, None, None]:
     """Yield the result of each item, in the order in which they are done.
 
     No more items are taken than the lanes can use at once. When the caller stops asking, or an item raises, items not
-    begun are dropped and those at work are finished.
+    begun are dropped and those at work are finished: close it, or exhaust it, before closing what the work uses.
 
     Args:
         items: taken one by one, by the calling thread.

@@ -188,11 +188,7 @@ class Placing:
         encoded.seek(0)
         try:
             store.write(incoming, encoded)
-            if digest_of(store, incoming) != (new.size, new.sha256):
-                raise StorageError(
-                    f"The backup space gave back other bytes than were written for {new.snapshot_id}.",
-                    resolve="Check the server's disk and its transfer mode; the next run tries again.",
-                )
+            _read_back(store, incoming, new)
         except StorageError:
             _try_remove(store, incoming)
             raise
@@ -249,6 +245,14 @@ def _history_of(held: Held) -> str:
 def _sha256(file: BinaryIO) -> str:
     file.seek(0)
     return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+
+
+def _read_back(store: Store, path: str, new: Held) -> None:
+    if digest_of(store, path) != (new.size, new.sha256):
+        raise StorageError(
+            f"The backup space gave back other bytes than were written for {new.snapshot_id}.",
+            resolve="Check the server's disk and its transfer mode; the next run tries again.",
+        )
 
 
 def _try_remove(store: Store, path: str) -> None:

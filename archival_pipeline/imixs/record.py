@@ -171,8 +171,8 @@ class Record:
     def seen_good(self, snapshot_id: str) -> None:
         """A file was read back and is good."""
         self._execute(
-            "UPDATE imixs_snapshot SET state = 'good', verified_at = now(), in_manifest = in_manifest AND state = 'good'"
-            " WHERE space = %(space)s AND snapshot_id = %(id)s",
+            "UPDATE imixs_snapshot SET state = 'good', verified_at = now(),"
+            " in_manifest = in_manifest AND state = 'good' WHERE space = %(space)s AND snapshot_id = %(id)s",
             id=snapshot_id,
         )
 
@@ -256,7 +256,7 @@ class Record:
             )
 
     def begin_run(self, operation: str) -> int:
-        """Note that a run begins. One of the same kind that still stands as running has died; a restore may be alive."""
+        """Note that a run begins; one of the same kind that still stands as running has died."""
         if operation != "restore":
             self._execute(
                 "UPDATE imixs_run SET status = 'failed', problem = 'The process ended.', ended_at = now()"

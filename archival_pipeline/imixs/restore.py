@@ -8,6 +8,7 @@ and the call that restores there is a moment; the interface has nothing that wou
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -80,6 +81,7 @@ class Restore:
         stores: StorePool,
         placing: Placing,
         settings: KeepingSettings,
+        *,
         wish: Wish,
         known: Mapping[str, str],
         clock: Callable[[], datetime],
@@ -103,18 +105,20 @@ class Restore:
     def run(self, progress: Callable[[Report], None]) -> Report:
         """Bring back what the wish names."""
         failures = 0
-        for number, (name, problem) in enumerate(in_lanes(self._paths(), self._one, self._settings.lanes), start=1):
-            self.report.count("files")
-            if problem is None:
-                self.report.count(name)
-                failures = 0
-            else:
-                self.report.failed(*problem)
-                failures += not isinstance(problem[1], DamagedError)
-                if failures >= _HOPELESS or isinstance(problem[1], LoginError):
-                    raise problem[1]
-            if number % _PAGE == 0:
-                progress(self.report)
+        with closing(in_lanes(self._paths(), self._one, self._settings.lanes)) as looks:
+            for number, (name, problem) in enumerate(looks, start=1):
+                self.report.count("files")
+                if problem is None:
+                    self.report.count(name)
+                    failures = 0
+                else:
+                    self.report.failed(*problem)
+                    # A bad file says nothing about the next one; a server that fails does.
+                    failures += not isinstance(problem[1], DamagedError)
+                    if failures >= _HOPELESS or isinstance(problem[1], LoginError):
+                        raise problem[1]
+                if number % _PAGE == 0:
+                    progress(self.report)
         progress(self.report)
         return self.report
 

@@ -1,4 +1,4 @@
-"""The operations as Dagster and the command line call them: opens everything, runs, notes the run, closes everything."""
+"""The operations as Dagster and the command line call them: each opens all it needs, and notes how it ended."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from archival_pipeline.imixs.manifests import write_manifests
 from archival_pipeline.imixs.placing import Placing
 from archival_pipeline.imixs.record import Record
 from archival_pipeline.imixs.restore import Restore, Wish
-from archival_pipeline.imixs.results import Report
 from archival_pipeline.imixs.storage.opening import StorePool, open_store
 from archival_pipeline.imixs.verify import Verification
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from archival_pipeline.imixs.results import Report
     from archival_pipeline.settings_imixs import ImixsSettings
 
 # More than any queue: a run works until the queue is empty.
@@ -133,7 +133,9 @@ def restore(
     """Bring files back into the instance."""
     with _open(settings, exclusive=False) as opened:
         known = {held.path: held.snapshot_id for held in opened.record.files()}
-        run = Restore(opened.client, opened.stores, opened.placing, settings.keeping, wish, known, clock)
+        run = Restore(
+            opened.client, opened.stores, opened.placing, settings.keeping, wish=wish, known=known, clock=clock
+        )
         with _run("restore", lambda: run.report, opened):
             run.run(progress)
         return run.report

@@ -31,7 +31,7 @@ _EARLY_SECONDS = 30.0
 
 def is_login_page(response: httpx.Response) -> bool:
     """Whether an answer is a page for people: no call of ours is ever answered by one."""
-    return response.headers.get("content-type", "").lower().startswith("text/html")
+    return str(response.headers.get("content-type", "")).lower().startswith("text/html")
 
 
 def session_for(settings: WorkflowSettings, clock: Callable[[], float]) -> httpx.Auth:
@@ -88,7 +88,7 @@ class _Renewed(httpx.Auth):
     def _ready(self, seen: int) -> Generator[httpx.Request, httpx.Response, int]:
         """Log in unless there is a login newer than the one that was refused."""
         with self._lock:
-            if self._number == 0 or self._number == seen or self._is_over():
+            if self._number in {0, seen} or self._is_over():
                 yield from self._login()
                 self._number += 1
             return self._number

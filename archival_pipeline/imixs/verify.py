@@ -6,6 +6,7 @@ have left. A damaged or missing file is noted, so that the next full backup writ
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from archival_pipeline.errors import ArchivalError, ConfigurationError, DatabaseError
@@ -47,12 +48,13 @@ class Verification:
             with self._stores.lent() as store:
                 self._adopt(store)
                 self._sweep(store)
-        for number, problem in enumerate(in_lanes(self._due(begun, limit), self._look, self._settings.lanes), start=1):
-            self.report.count("verified")
-            if problem is not None:
-                self.report.failed(*problem)
-            if number % _PAGE == 0:
-                progress(self.report)
+        with closing(in_lanes(self._due(begun, limit), self._look, self._settings.lanes)) as looks:
+            for number, problem in enumerate(looks, start=1):
+                self.report.count("verified")
+                if problem is not None:
+                    self.report.failed(*problem)
+                if number % _PAGE == 0:
+                    progress(self.report)
         progress(self.report)
         return self.report
 

@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 _MISSING = "550"
 # What ftplib lets through besides its own errors: a server that answers with something else, a broken TLS channel.
-_BROKEN = (*ftplib.all_errors, ssl.SSLError, ValueError)
+_BROKEN: tuple[type[Exception], ...] = (ftplib.Error, OSError, EOFError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +42,27 @@ class FtpAddress:
     timeout: float
 
 
+class _Channel(ssl.SSLSocket):
+    """A channel whose end need not be polite: some servers close an empty listing before TLS is up.
+
+    Nothing rests on it: a transfer counts when the server has said 226 on the control channel.
+    """
+
+    def unwrap(self) -> socket.socket:
+        """Say goodbye, if the other side is there to hear it."""
+        try:
+            return super().unwrap()
+        except OSError:
+            return self
+
+
 class _Session(ftplib.FTP_TLS):
     """A control connection whose data channels reuse its TLS session."""
 
     def ntransfercmd(self, cmd: str, rest: int | str | None = None) -> tuple[socket.socket, int | None]:
         """Open a data channel."""
         # The method of the plain class: that of the TLS class would wrap the channel without the session.
-        channel, size = ftplib.FTP.ntransfercmd(self, cmd, rest)
+        channel, size = ftplib.FTP.ntransfercmd(self, cmd, rest)  # noqa: S321 - the channel is wrapped below
         if not self._prot_p:  # type: ignore[attr-defined]
             return channel, size
         control: Any = self.sock
@@ -172,6 +186,7 @@ class FtpStore:
     def _connected(self) -> _Session:
         if self._session is None:
             address = self._address
+            address.tls.sslsocket_class = _Channel
             session = _Session(context=address.tls, timeout=address.timeout, encoding="utf-8")
             try:
                 session.connect(address.host, address.port)

@@ -7,7 +7,7 @@ product does not use. Not here: the settings (``opening.py``).
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from boto3.s3.transfer import TransferConfig
@@ -72,7 +72,8 @@ class S3Store:
     def write(self, path: str, source: BinaryIO) -> None:
         """Write an object."""
         with self._reported("writing an object"):
-            self._client.upload_fileobj(_Kept(source), self._bucket, self._key(path), Config=_TRANSFER)
+            kept: Any = _Kept(source)
+            self._client.upload_fileobj(kept, self._bucket, self._key(path), Config=_TRANSFER)
 
     def move(self, source: str, target: str) -> None:
         """Copy an object and delete the first."""

@@ -73,13 +73,12 @@ def test_manifest_lists_files_with_digests_out_of_sight_of_the_original(scene: S
 
 def test_of_three_saves_the_newest_is_fetched_once_and_all_entries_go(scene: Scene) -> None:
     name = document_id()
-    for number in range(3):
-        newest = scene.instance.save(name, {"number": str(number)}, created=CREATED)
+    snapshots = [scene.instance.save(name, {"number": str(number)}, created=CREATED) for number in range(3)]
     report = service.backup(scene.settings())
     assert report.numbers["events_done"] == 3
     assert report.numbers["stored"] == 1
     assert report.numbers["superseded"] == 2
-    assert [held.snapshot_id for held in scene.files(name)] == [newest]
+    assert [held.snapshot_id for held in scene.files(name)] == snapshots[-1:]
 
 
 def test_events_in_the_wrong_order_leave_the_newest_snapshot(scene: Scene) -> None:

@@ -10,14 +10,17 @@ import threading
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from archival_pipeline_tests.support.imixs.wire import Items, text
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _ID = re.compile(r"[0-9a-f]{8}-.*|[0-9a-f]{11}-.*")
 _WHERE = re.compile(r"SELECT document FROM Document AS document(?: WHERE (?P<where>.*?))?(?: ORDER BY (?P<order>.*))?")
-_CONDITIONS = {
+_CONDITIONS: dict[str, Callable[[Items, str], bool]] = {
     r"document\.type NOT LIKE '(?P<value>[^%']*)%'": lambda items, value: not _text(items, "type").startswith(value),
     r"document\.type LIKE '(?P<value>[^%']*)%'": lambda items, value: _text(items, "type").startswith(value),
     r"SUBSTRING\(document\.type, 1, 9\) <> '(?P<value>[^']*)'": lambda items, value: _text(items, "type")[:9] != value,
@@ -26,7 +29,7 @@ _CONDITIONS = {
 }
 
 
-class Failed(Exception):
+class FailedError(Exception):
     """The engine answers with an error status."""
 
     def __init__(self, status: int) -> None:
@@ -117,11 +120,11 @@ class Engine:
 
     def get(self, document_id: str, user: str, *, manager: bool, names: list[str] | None) -> Items:
         if not _ID.fullmatch(document_id) or document_id not in self.documents:
-            raise Failed(404)
+            raise FailedError(404)
         items = self.documents[document_id]
         readers = [value[1] for value in items.get("$readaccess", []) if value]
         if readers and user not in readers and not manager:
-            raise Failed(404)
+            raise FailedError(404)
         return answered(items, names)
 
     def query(self, jpql: str) -> list[Items]:
@@ -180,7 +183,7 @@ class Engine:
         for entry in self.entries:
             if entry.id == entry_id:
                 return entry
-        raise Failed(500)
+        raise FailedError(500)
 
     def lock_entry(self, entry_id: str) -> None:
         """Excludes nobody: a locked entry is locked once more."""
@@ -189,7 +192,7 @@ class Engine:
     def unlock_entry(self, entry_id: str) -> None:
         entry = self.entry(entry_id)
         if not entry.topic.endswith(".lock"):
-            raise Failed(500)
+            raise FailedError(500)
         entry.topic = entry.topic.removesuffix(".lock")
 
     def release(self, topics: list[str]) -> None:

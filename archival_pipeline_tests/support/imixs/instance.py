@@ -34,7 +34,7 @@ class Instance:
     def settings(self, method: str = "BASIC", **changes: Any) -> WorkflowSettings:
         """Settings of a client; the instance is told to ask for this kind of login."""
         self.configure(method=method)
-        values = {
+        values: dict[str, Any] = {
             "WORKFLOW_SERVICE_ENDPOINT": self.endpoint,
             "WORKFLOW_SERVICE_USER": "backup",
             "WORKFLOW_SERVICE_PASSWORD": USERS["backup"][0],

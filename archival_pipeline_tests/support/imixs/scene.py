@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archival_pipeline.database import migrations
@@ -13,6 +12,8 @@ from archival_pipeline.imixs.storage.opening import open_store
 from archival_pipeline.settings_imixs import ImixsSettings, KeepingSettings, SpaceSettings
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from archival_pipeline.imixs.record import Held
     from archival_pipeline.settings import DatabaseSettings
     from archival_pipeline_tests.support.imixs.instance import Instance

@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from archival_pipeline_tests.support.imixs import wire
-from archival_pipeline_tests.support.imixs.engine import Engine, Entry, Failed, answered, decoded_twice, moment
+from archival_pipeline_tests.support.imixs.engine import Engine, Entry, FailedError, answered, decoded_twice, moment
 
 ROOT = "/api/"
 USERS = {"backup": ("s3cret&+%", True), "reader": ("reader", False)}
@@ -69,7 +69,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._serve()
 
-    do_POST = do_PUT = do_DELETE = do_GET
+    do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815 - names of the base class
 
     def _serve(self) -> None:
         body = self._body()
@@ -108,10 +108,11 @@ class Handler(BaseHTTPRequestHandler):
             return
         try:
             status, content = self._call(path.removeprefix(ROOT), query, body, user)
-        except Failed as error:
+        except (FailedError, wire.RefusedXmlError) as error:
             status, content = error.status, b""
-        except wire.RefusedXml as error:
-            status, content = error.status, b""
+        self._answer_badly(status, content, action)
+
+    def _answer_badly(self, status: int, content: bytes, action: str) -> None:
         if action == "lose":
             self._break()
         elif action == "cut":
@@ -136,7 +137,7 @@ class Handler(BaseHTTPRequestHandler):
                 return self._documents(rest, query, user, manager=manager)
             if room == "snapshot" and self.command == "POST":
                 return self._restore(body, manager=manager)
-        raise Failed(404)
+        raise FailedError(404)
 
     def _event_log(self, rest: str, query: dict[str, list[str]], body: bytes) -> tuple[int, bytes]:
         engine = self.instance.engine
@@ -147,7 +148,7 @@ class Handler(BaseHTTPRequestHandler):
                 return 200, _entries(engine.listed(None, 0)[size * index : size * (index + 1)])
             limit = int(query.get("maxCount", ["99"])[0])
             if limit < 0:
-                raise Failed(500)
+                raise FailedError(500)
             return 200, _entries(engine.listed(unquote(rest).split("~"), limit))
         if self.command == "POST" and verb in {"lock", "unlock"}:
             (engine.lock_entry if verb == "lock" else engine.unlock_entry)(argument)
@@ -179,7 +180,7 @@ class Handler(BaseHTTPRequestHandler):
     def _restore(self, body: bytes, *, manager: bool) -> tuple[int, bytes]:
         items = wire.parse(body)
         if not manager:
-            raise Failed(401)
+            raise FailedError(401)
         return 200, wire.data([self.instance.engine.restore(items)])
 
     def _user(self) -> str | None:
