@@ -179,7 +179,7 @@ class Restore:
             # A manifest may be a little older than its file: only about the same snapshot its word counts.
             if listed.get("snapshot") == snapshot_id and listed.get("xmlSha256") not in {None, opened.xml_sha256}:
                 raise DamagedError("The file is not the one in the manifest.", resolve="Take an older snapshot.")
-            if document.first_item < 0 or not self._takes(snapshot_id) or not self._wish.takes_items(document):
+            if not self._takes(snapshot_id) or not self._wish.takes_items(document):
                 return "not_asked_for"
             standing = self._standing(snapshot_id, document)
             if standing is not None:

@@ -142,9 +142,11 @@ class FtpStore:
             try:
                 found = ftp.nlst(self._full(path))
             except ftplib.error_perm as error:
-                if str(error).startswith(_MISSING):
-                    return []
-                raise
+                if not str(error).startswith(_MISSING):
+                    raise
+                found = []
+            # A listing leaves the connection in text mode, in which servers deny every SIZE as if nothing were there.
+            ftp.voidcmd("TYPE I")
             return sorted({name.rstrip("/").rpartition("/")[2] for name in found} - {".", ".."})
 
         return self._do("listing a folder", ask)

@@ -38,7 +38,7 @@ with warnings.catch_warnings():
     from pyftpdlib.servers import ThreadedFTPServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 USER, PASSWORD = "keeper", "kept&safe"
@@ -82,10 +82,13 @@ class Faults:
     Attributes:
         cut_uploads: break the connection after the first piece of a file.
         refuse: commands that are answered with 450.
+        before: called with the number of each command, before it is executed.
     """
 
     cut_uploads: int = 0
     refuse: dict[str, int] = field(default_factory=dict)
+    before: Callable[[int], None] | None = None
+    commands: int = 0
 
 
 @contextmanager
@@ -109,9 +112,9 @@ def ftp(folder: Path, faults: Faults | None = None) -> Iterator[SpaceSettings]:
 
 
 class _Breaking(TLS_DTPHandler):  # type: ignore[misc]
-    def handle_read(self) -> None:
-        super().handle_read()
-        if self.receive and self.cmd_channel.faults.cut_uploads > 0:
+    def handle_read_event(self) -> None:
+        super().handle_read_event()
+        if self.receive and self.tot_bytes_received and self.cmd_channel.faults.cut_uploads > 0:
             self.cmd_channel.faults.cut_uploads -= 1
             # Both connections break, as when the network does; what has come so far stays in the file.
             self.cmd_channel.close()
@@ -125,6 +128,9 @@ class _Faulty(TLS_FTPHandler):  # type: ignore[misc]
     faults: Faults
 
     def pre_process_command(self, line: str, cmd: str, arg: str) -> None:
+        self.faults.commands += 1
+        if self.faults.before is not None:
+            self.faults.before(self.faults.commands)
         if self.faults.refuse.get(cmd, 0) > 0:
             self.faults.refuse[cmd] -= 1
             self.respond("450 Not now.")
