@@ -13,7 +13,7 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
-from archival_pipeline import errors, settings
+from archival_pipeline import errors, settings, settings_imixs
 from archival_pipeline.archival.filters import Filters
 from archival_pipeline.archival.options import Options
 from archival_pipeline.archival.trees import REASONS
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 _BLOCK = re.compile(r"(<!-- generated: (?P<name>\S+) -->\n).*?(<!-- end: (?P=name) -->)", re.DOTALL)
 _FORMATS = {"password": "secret", "path": "path of a file", "time": "HH:MM", "date": "YYYY-MM-DD"}
-_NAMES = {"string": "text", "integer": "whole number", "boolean": "true or false", "array": "list"}
+_NAMES = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false", "array": "list"}
 _BIGGEST = 2**62
 
 
@@ -189,6 +189,9 @@ PARTS: dict[str, tuple[str, Callable[[], str]]] = {
     "nightly": ("docs/configuration.md", lambda: settings_of(settings.NightlySettings)),
     "filters": ("docs/configuration.md", lambda: fields_of(Filters)),
     "options": ("docs/configuration.md", lambda: fields_of(Options)),
+    "imixs_workflow": ("docs/imixs.md", lambda: settings_of(settings_imixs.WorkflowSettings)),
+    "imixs_space": ("docs/imixs.md", lambda: settings_of(settings_imixs.SpaceSettings)),
+    "imixs_keeping": ("docs/imixs.md", lambda: settings_of(settings_imixs.KeepingSettings)),
     "rights": ("docs/security.md", rights),
     "grants": ("docs/security.md", grants),
     "reasons": ("docs/operators-guide.md", reasons),

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from archival_pipeline_tests.conftest import DatabaseFactory
 
 
+@pytest.fixture(autouse=True)
+def _own_settings(clean_environment: pytest.MonkeyPatch) -> None:
+    """What a test does not set is not set."""
+    del clean_environment
+
+
 @pytest.fixture(scope="session")
 def one_instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
     """A process that serves the whole session."""

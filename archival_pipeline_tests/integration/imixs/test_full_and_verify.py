@@ -13,6 +13,7 @@ from archival_pipeline.errors import ConfigurationError
 from archival_pipeline.imixs import metrics, service
 from archival_pipeline.imixs.failures import NothingReadableError, PollerBusyError
 from archival_pipeline.imixs.record import Record
+from archival_pipeline.imixs.requests import parse_restore
 from archival_pipeline.imixs.storage.opening import open_store
 from archival_pipeline_tests.support.imixs.scene import CREATED, MONTH, Scene, document_id
 
@@ -152,8 +153,6 @@ def test_sealed_files_need_the_public_half_only(scene: Scene, tmp_path: Path) ->
     opened = sealed | {"BACKUP_ENCRYPTION_IDENTITY_PATH": key}
     assert service.verify(scene.settings(**opened)).numbers["verified_sealed"] == 0
     with pytest.raises(ConfigurationError, match="IDENTITY_PATH"):
-        from archival_pipeline.imixs.requests import parse_restore
-
         service.restore(scene.settings(**sealed), parse_restore({}))
     scene.instance.empty()
     assert service.restore(scene.settings(**opened), parse_restore({})).numbers["restored"] == 1

@@ -5,7 +5,6 @@ The process is the product's own command. After each kill: nothing lost, no file
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -21,7 +20,6 @@ from archival_pipeline_tests.support.imixs import spaces
 from archival_pipeline_tests.support.imixs.audit import assert_nothing_lost, assert_settled
 from archival_pipeline_tests.support.imixs.instance import running_instance
 from archival_pipeline_tests.support.imixs.scene import CREATED, Scene, document_id, migrated
-from archival_pipeline_tests.support.imixs.server import USERS
 from archival_pipeline_tests.support.processes import wait_until
 
 if TYPE_CHECKING:
@@ -63,27 +61,7 @@ def scene_of(
 
 
 def environment(scene: Scene) -> dict[str, str]:
-    space, database = scene.space, scene.database
-    return {
-        **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
-        "WORKFLOW_SERVICE_ENDPOINT": scene.instance.endpoint,
-        "WORKFLOW_SERVICE_USER": "backup",
-        "WORKFLOW_SERVICE_PASSWORD": USERS["backup"][0],
-        "BACKUP_FTP_HOST": space.ftp_host or "",
-        "BACKUP_FTP_PORT": str(space.ftp_port),
-        "BACKUP_FTP_PATH": space.ftp_path or "",
-        "BACKUP_FTP_USER": space.ftp_user,
-        "BACKUP_FTP_PASSWORD": space.ftp_password.get_secret_value(),
-        "BACKUP_FTP_CA_CERT_PATH": str(space.ftp_ca_cert_path),
-        "BACKUP_LANES": "1",
-        "BACKUP_HISTORY": "2",
-        "BACKUP_MANIFEST_MINUTES": "0",
-        "BPM_BACKUP_DB_HOST": database.host,
-        "BPM_BACKUP_DB_PORT": str(database.port),
-        "BPM_BACKUP_DB_USERNAME": database.username,
-        "BPM_BACKUP_DB_PASSWORD": database.password.get_secret_value(),
-        "BPM_BACKUP_DB_NAME": database.database,
-    }
+    return scene.environment() | {"BACKUP_LANES": "1", "BACKUP_HISTORY": "2", "BACKUP_MANIFEST_MINUTES": "0"}
 
 
 def run(scene: Scene) -> subprocess.Popen[bytes]:
@@ -113,16 +91,17 @@ def settle(scene: Scene, saved: dict[str, str]) -> None:
 def killed_at_command(point: int, instance: Instance, factory: DatabaseFactory, folder: Path) -> None:
     faults = spaces.Faults()
     with scene_of(instance, factory, folder, faults) as (scene, saved):
-        process = None
+        victims: list[subprocess.Popen[bytes]] = []
         faults.commands = 0
 
         def kill(number: int) -> None:
-            if number == point and process is not None:
-                process.kill()
+            if number == point:
+                wait_until(lambda: bool(victims), "the process is known")
+                victims[0].kill()
 
         faults.before = kill
-        process = run(scene)
-        process.wait()
+        victims.append(run(scene))
+        victims[0].wait()
         faults.before = None
         assert_nothing_lost(scene, saved)
         settle(scene, saved)

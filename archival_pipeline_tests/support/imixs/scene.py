@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from archival_pipeline.database import migrations
 from archival_pipeline.imixs.record import Record
 from archival_pipeline.imixs.storage.opening import open_store
 from archival_pipeline.settings_imixs import ImixsSettings, KeepingSettings, SpaceSettings
+from archival_pipeline_tests.support.imixs.server import USERS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,6 +48,27 @@ class Scene:
         # What the constructor does not get it takes from the environment, which tests keep clean.
         kept = KeepingSettings(**({"BACKUP_LANES": 2, "BACKUP_MANIFEST_MINUTES": 0} | keeping))
         return ImixsSettings(self.instance.settings(), self.space, kept, self.database)
+
+    def environment(self) -> dict[str, str]:
+        """Variables for a program that works on the scene; the space is on an FTP server."""
+        space, database = self.space, self.database
+        return {
+            **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
+            "WORKFLOW_SERVICE_ENDPOINT": self.instance.endpoint,
+            "WORKFLOW_SERVICE_USER": "backup",
+            "WORKFLOW_SERVICE_PASSWORD": USERS["backup"][0],
+            "BACKUP_FTP_HOST": space.ftp_host or "",
+            "BACKUP_FTP_PORT": str(space.ftp_port),
+            "BACKUP_FTP_PATH": space.ftp_path or "",
+            "BACKUP_FTP_USER": space.ftp_user,
+            "BACKUP_FTP_PASSWORD": space.ftp_password.get_secret_value(),
+            "BACKUP_FTP_CA_CERT_PATH": str(space.ftp_ca_cert_path),
+            "BPM_BACKUP_DB_HOST": database.host,
+            "BPM_BACKUP_DB_PORT": str(database.port),
+            "BPM_BACKUP_DB_USERNAME": database.username,
+            "BPM_BACKUP_DB_PASSWORD": database.password.get_secret_value(),
+            "BPM_BACKUP_DB_NAME": database.database,
+        }
 
     def read(self, path: str) -> bytes:
         """A file of the space."""

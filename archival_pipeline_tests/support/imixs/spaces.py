@@ -9,6 +9,7 @@ import contextlib
 import datetime
 import getpass
 import ipaddress
+import logging
 import os
 import shutil
 import socket
@@ -40,6 +41,10 @@ with warnings.catch_warnings():
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+# Who runs a benchmark does not want a line for each command.
+logging.getLogger("pyftpdlib").addHandler(logging.NullHandler())
+logging.getLogger("pyftpdlib").propagate = False
 
 USER, PASSWORD = "keeper", "kept&safe"
 HOST = "127.0.0.1"
