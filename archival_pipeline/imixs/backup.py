@@ -226,7 +226,8 @@ class Backup:
     def _follow(self, store: Store, ref: str, outcome: Outcome) -> bool:
         """The snapshot is not there: if a newer one has taken its place, that one is stored now."""
         document_id, millis = split_snapshot_id(ref)
-        if any(held.snapshot_id == ref for held in self._record.files_of(document_id) if held.state == "good"):
+        files = [held for held in self._record.files_of(document_id) if held.snapshot_id == ref]
+        if any(self._placing.is_there(store, held) for held in files):
             outcome.counted.append("already_held")
             return True
         origin = self._client.items(document_id, _ORIGIN)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from archival_pipeline.errors import ArchivalError, DatabaseError
 from archival_pipeline.imixs.documents import split_snapshot_id
-from archival_pipeline.imixs.failures import LoginError, NothingReadableError
+from archival_pipeline.imixs.failures import DamagedError, LoginError, NothingReadableError
 from archival_pipeline.imixs.fetching import fetched
 from archival_pipeline.imixs.lanes import in_lanes
 from archival_pipeline.imixs.results import Report
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from archival_pipeline.imixs.client import WorkflowClient
     from archival_pipeline.imixs.placing import Placing
+    from archival_pipeline.imixs.record import Held
     from archival_pipeline.imixs.storage.opening import StorePool
     from archival_pipeline.imixs.storage.store import Store
     from archival_pipeline.settings_imixs import KeepingSettings
@@ -103,11 +104,23 @@ class FullBackup:
             return "already_held", 0
         with fetched(self._client, snapshot_id, self._settings.spool_path) as found:
             if found is None:
-                # Saved again or deleted since the page came; its own event tells.
+                self._miss(held, snapshot_id)
                 return "snapshot_gone", 0
             placed = self._placing.place(store, found.answer, found.document, found.damaged)
         self.documents.append(document_id)
         return ("stored" if placed.outcome.startswith("stored") else "already_held"), placed.size
+
+    def _miss(self, held: Held | None, snapshot_id: str) -> None:
+        """The snapshot is not there: saved again or deleted since the page came, or removed from the database."""
+        if held is None or held.snapshot_id != snapshot_id:
+            return
+        now = self._client.items(held.document_id, _ITEMS)
+        if now is not None and now.get("$snapshotid") == snapshot_id:
+            raise DamagedError(
+                f"The file of {snapshot_id} is {held.state if held.state != 'good' else 'missing'}, and the instance "
+                "does not have the snapshot any more.",
+                resolve="Bring the file back from a mirror or an older copy of the space.",
+            )
 
 
 def _plain(document_id: str | None) -> str:

@@ -66,6 +66,11 @@ def manifest_path(month: str) -> str:
     return f"{OWN}/manifests/{month}.json"
 
 
+def damaged_path(path: str) -> str:
+    """Where a file goes that was found damaged and is written anew."""
+    return f"{OWN}/damaged/files/{path}"
+
+
 def incoming_path(snapshot_id: str) -> str:
     """A name that nobody else uses, for a file that is not verified yet."""
     return f"{OWN}/incoming/files/new/{snapshot_id}.{uuid.uuid4().hex[:12]}.part"

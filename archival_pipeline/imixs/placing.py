@@ -89,11 +89,11 @@ class Placing:
         document_id, millis = split_snapshot_id(snapshot_id)
         created = document.first("$created")
         current = self.held(store, document_id, created)
-        if current is not None and current.snapshot_ms > millis:
-            if self._settings.history == 1:
+        if current is not None and self.is_there(store, current):
+            if current.snapshot_id == snapshot_id:
+                return Placed("already")
+            if current.snapshot_ms > millis and self._settings.history == 1:
                 return Placed("older")
-        elif current is not None and current.snapshot_id == snapshot_id and self.is_there(store, current):
-            return Placed("already")
         month = current.month if current else layout.month_of(layout.moment_of(created), self._settings.time_zone)
         with ExitStack() as files:
             xml, encoded = (files.enter_context(coding.spool(self._settings.spool_path)) for _ in range(2))
@@ -192,7 +192,7 @@ class Placing:
         except StorageError:
             _try_remove(store, incoming)
             raise
-        if current is not None and current.snapshot_ms > new.snapshot_ms:
+        if current is not None and current.snapshot_ms > new.snapshot_ms and self.is_there(store, current):
             path = layout.history_path(new.month, new.snapshot_id, self._coder.suffix)
             store.move(incoming, path)
             self._record.put(replace(new, place="history", path=path))
@@ -233,8 +233,8 @@ class Placing:
                 try:
                     return self.adopt_file(store, path, month)
                 except DamagedError:
-                    # A short file of a broken transfer is written anew, in the month where it stands.
-                    continue
+                    # A short file of a broken transfer, as the original leaves them: kept, but out of the way.
+                    store.move(path, layout.damaged_path(path))
         return None
 
 

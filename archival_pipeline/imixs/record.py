@@ -140,6 +140,13 @@ class Record:
         """
         return self._held("imixs_files", month=month, before=before, limit=limit or _MANY)
 
+    def snapshots_by_path(self) -> dict[str, str]:
+        """The snapshot in each file."""
+        rows = self._rows(
+            "SELECT path, snapshot_id FROM imixs_snapshot WHERE space = %(space)s AND place <> 'incoming'"
+        )
+        return {str(path): str(snapshot_id) for path, snapshot_id in rows}
+
     def put(self, *files: Held) -> None:
         """Record files, or what has become of them, together."""
         with self._transaction():

@@ -132,7 +132,9 @@ def restore(
 ) -> Report:
     """Bring files back into the instance."""
     with _open(settings, exclusive=False) as opened:
-        known = {held.path: held.snapshot_id for held in opened.record.files()}
+        # What is in each file matters only to a wish that leaves some out.
+        picks = wish.since or wish.until or wish.snapshot_id
+        known = opened.record.snapshots_by_path() if picks else {}
         run = Restore(
             opened.client, opened.stores, opened.placing, settings.keeping, wish=wish, known=known, clock=clock
         )

@@ -206,6 +206,32 @@ def test_space_of_the_original_is_continued_where_its_time_zone_put_the_file(sce
     assert (held.snapshot_id, held.path) == (new, f"2026/11/{name}.xml")
 
 
+def test_short_file_of_the_original_is_written_anew_and_kept_aside(scene: Scene) -> None:
+    """A broken transfer of the original, in the month that its own time zone gave."""
+    name = document_id()
+    scene.instance.save(name, created=1_793_485_800_000)
+    write(scene, f"2026/11/{name}.xml", b"<document><item")
+    assert service.backup(scene.settings()).numbers["stored"] == 1
+    assert scene.names("2026/11") == []
+    assert scene.names("2026/10") == [f"{name}.xml"]
+    assert scene.read(f".archival/damaged/files/2026/11/{name}.xml") == b"<document><item"
+
+
+def test_older_snapshot_is_stored_while_the_newer_file_is_missing(scene: Scene) -> None:
+    name = document_id()
+    scene.instance.configure(history=0)
+    old = scene.instance.save(name, created=CREATED)
+    new = scene.instance.save(name, created=CREATED)
+    service.backup(scene.settings())
+    store = open_store(scene.space)
+    store.remove(f"{MONTH}/{name}.xml")
+    scene.instance.put("snapshot.backup", old)
+    service.backup(scene.settings())
+    assert [held.snapshot_id for held in scene.files(name)] == [old]
+    assert service.full_backup(scene.settings()).numbers["stored"] == 1
+    assert [held.snapshot_id for held in scene.files(name)] == [new]
+
+
 def test_file_that_is_newer_than_the_event_stays_though_the_record_is_lost(scene: Scene) -> None:
     name = document_id()
     scene.instance.configure(history=0)

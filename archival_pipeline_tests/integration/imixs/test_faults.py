@@ -55,6 +55,7 @@ def test_ftp_that_breaks_off_in_the_middle_of_a_file(on_ftp: Scene, faults: spac
     assert_settled(on_ftp, saved)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["STOR", "RETR", "RNFR", "RNTO", "MKD", "SIZE", "PASV", "EPSV"])
 def test_ftp_that_refuses_a_command(on_ftp: Scene, faults: spaces.Faults, command: str) -> None:
     saved = filled(on_ftp, size=1000)
@@ -75,6 +76,7 @@ def test_ftp_that_is_away_disturbs_no_entry(on_ftp: Scene) -> None:
     assert on_ftp.instance.topics() == ["snapshot.backup"] * 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("action", ["500", "503", "drop", "lose", "cut", "expire"])
 @pytest.mark.parametrize("call", ["GET .*eventlog", "POST .*/lock/", "GET .*documents", "DELETE .*eventlog"])
 def test_instance_that_fails_at_any_call(scene: Scene, call: str, action: str) -> None:
@@ -118,12 +120,14 @@ def test_login_that_is_not_taken_any_more_stops_the_run(scene: Scene) -> None:
     assert_nothing_lost(scene, saved)
 
 
+@pytest.mark.slow
 def test_server_that_is_down_is_not_asked_for_every_entry(scene: Scene) -> None:
     filled(scene, number=60, size=10)
+    before = len(scene.instance.calls())
     scene.instance.fault("GET .*documents", "503", times=1_000_000)
     with pytest.raises(UnreachableError):
         service.backup(scene.settings())
-    assert sum("GET /api/documents" in call for call in scene.instance.calls()) < 200
+    assert sum("GET /api/documents" in call for call in scene.instance.calls()[before:]) < 100
     assert set(scene.instance.topics()) == {"snapshot.backup"}
 
 

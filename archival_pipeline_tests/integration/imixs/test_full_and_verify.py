@@ -32,6 +32,7 @@ def test_instance_with_exactly_one_document_is_backed_up(scene: Scene) -> None:
     assert service.full_backup(scene.settings()).numbers["stored"] == 1
 
 
+@pytest.mark.slow
 def test_more_documents_than_a_page_created_in_one_second(scene: Scene) -> None:
     for number in range(205):
         scene.instance.save(document_id(number), created=CREATED)
@@ -77,6 +78,17 @@ def test_file_with_a_flipped_byte_is_found_and_written_anew(scene: Scene) -> Non
     assert service.full_backup(scene.settings()).numbers["stored"] == 1
     assert scene.read(path) == good
     assert service.verify(scene.settings()).is_good
+
+
+def test_missing_file_of_a_snapshot_that_the_database_has_not_is_loud(scene: Scene) -> None:
+    scene.instance.configure(archive=True)
+    snapshot = scene.instance.save(document_id(), created=CREATED)
+    scene.instance.archive_sync()
+    service.backup(scene.settings(BACKUP_FROM_ARCHIVE=True, BACKUP_REMOVE_SNAPSHOTS=True))
+    store = open_store(scene.space)
+    store.remove(f"{MONTH}/{document_id()}.xml")
+    report = service.full_backup(scene.settings())
+    assert [problem.what for problem in report.problems] == [snapshot]
 
 
 def test_missing_file_is_found(scene: Scene) -> None:

@@ -31,7 +31,10 @@ def put_file(scene: Scene, path: str, content: bytes) -> None:
     store.close()
 
 
-@pytest.mark.parametrize("compression", ["none", "gzip", "zstd"])
+@pytest.mark.parametrize(
+    "compression",
+    ["none", pytest.param("gzip", marks=pytest.mark.slow), pytest.param("zstd", marks=pytest.mark.slow)],
+)
 def test_backup_restore_into_an_empty_instance_backup_is_byte_equal(scene: Scene, compression: str) -> None:
     keeping = {"BACKUP_COMPRESSION": compression}
     suffix = {"none": "", "gzip": ".gz", "zstd": ".zst"}[compression]

@@ -30,7 +30,7 @@ KINDS = [
     "folder",
     "ftp",
     "s3",
-    "sftp",
+    pytest.param("sftp", marks=pytest.mark.slow),
     pytest.param("vsftpd", marks=[pytest.mark.slow, pytest.mark.skipif(spaces.VSFTPD is None, reason=NO_VSFTPD)]),
 ]
 
