@@ -74,6 +74,10 @@ bench-rest: setup ## Measure 200 readers of the REST interface beside a running 
 bench: setup ## Measure the move against the raw pipe; ARGS=--large adds 50,000 trees
 	$(BIN)/python -m archival_pipeline_tests.bench $(ARGS)
 
+.PHONY: bench-imixs
+bench-imixs: setup ## Measure the Imixs backup against one-by-one transfer, and its memory
+	$(BIN)/python -m archival_pipeline_tests.bench.imixs $(ARGS)
+
 .PHONY: lint
 lint: setup ## Check style, types, layers, SQL, the lock and the Dagster definitions
 	$(BIN)/ruff check .

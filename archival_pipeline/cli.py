@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import click
 
-from archival_pipeline.commands import asking, audits, moving, output, steering, upkeep
+from archival_pipeline.commands import asking, audits, imixs, moving, output, steering, upkeep
 
 _EPILOG = """\
 \b
@@ -62,6 +62,7 @@ for command in (
     steering.reconcile,
     audits.audits,
     api,
+    imixs.imixs,
 ):
     cli.add_command(command)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
-from archival_pipeline import errors, settings, settings_api
+from archival_pipeline import errors, settings, settings_api, settings_imixs
 from archival_pipeline.archival.filters import Filters
 from archival_pipeline.archival.options import Options
 from archival_pipeline.archival.trees import REASONS
@@ -192,6 +192,9 @@ PARTS: dict[str, tuple[str, Callable[[], str]]] = {
     "limits": ("docs/configuration.md", lambda: settings_of(settings_api.LimitSettings)),
     "filters": ("docs/configuration.md", lambda: fields_of(Filters)),
     "options": ("docs/configuration.md", lambda: fields_of(Options)),
+    "imixs_workflow": ("docs/imixs.md", lambda: settings_of(settings_imixs.WorkflowSettings)),
+    "imixs_space": ("docs/imixs.md", lambda: settings_of(settings_imixs.SpaceSettings)),
+    "imixs_keeping": ("docs/imixs.md", lambda: settings_of(settings_imixs.KeepingSettings)),
     "rights": ("docs/security.md", rights),
     "grants": ("docs/security.md", grants),
     "reasons": ("docs/operators-guide.md", reasons),
