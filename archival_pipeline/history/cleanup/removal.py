@@ -60,7 +60,7 @@ def remove_hierarchies(session: Session, due: Due, wanted: Sequence[str]) -> Rem
     with session.transaction():
         roots, removed.locked = _lock(session, due, wanted)
         if roots:
-            members, removed.running = _members(session, due, roots)
+            members, removed.running = members_of(session, due, roots)
             free = [root for root in roots if root not in set(removed.running)]
             keys = Keys.of(session, due.engine, free, [member for root in free for member in members[root]])
             removed.rows = _delete(session, due.engine, keys)
@@ -82,7 +82,7 @@ def _lock(session: Session, due: Due, wanted: Sequence[str]) -> tuple[list[str],
     return taken, sorted(set(there) - set(taken))
 
 
-def _members(session: Session, due: Due, roots: Sequence[str]) -> tuple[dict[str, list[str]], list[str]]:
+def members_of(session: Session, due: Due, roots: Sequence[str]) -> tuple[dict[str, list[str]], list[str]]:
     """The instances of each hierarchy, and the roots of those that must stay because of one of them."""
     values = due.values | {"roots": list(roots)}
     found: dict[str, list[str]] = {root: [root] for root in roots}

@@ -65,7 +65,7 @@ class Due:
 
     def condition(self) -> sql.Composed:
         """The condition on a root instance ``p``, without the question whether it runs."""
-        return self.engine.names(_ROOT + _STRATEGIES[self.cleanup.strategy] + _NOT_HELD)
+        return self.engine.names(f"{ROOT_CONDITION} AND " + _STRATEGIES[self.cleanup.strategy] + _NOT_HELD)
 
     def pages(self, session: Session, size: int) -> Iterator[list[str]]:
         """Ids of due roots, oldest first; rows removed meanwhile do not disturb the order."""
@@ -97,7 +97,9 @@ class Due:
 
 
 # Rows of before 7.10 name no root; the topmost of them is called by nobody.
-_ROOT = "(p.root_proc_inst_id_ = p.id_ OR (p.root_proc_inst_id_ IS NULL AND p.super_process_instance_id_ IS NULL)) AND "
+ROOT_CONDITION = (
+    "(p.root_proc_inst_id_ = p.id_ OR (p.root_proc_inst_id_ IS NULL AND p.super_process_instance_id_ IS NULL))"
+)
 # Days are those of the calendar on the engine's wall, as the engine counts them.
 DAYS = (
     "coalesce((SELECT d.history_ttl_ FROM {act_re_procdef} AS d WHERE d.id_ = p.proc_def_id_),"
