@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 
-from archival_pipeline.settings import DatabaseSettings, Name, Port, _known_zone, _read
+from archival_pipeline.settings import DatabaseSettings, Name, Port, _Environment, _known_zone, _read
 
 _MARK = "CAMUNDA_DB_"
 # The engine writes the prefix unquoted into its statements; a schema in it has a variable of its own here.
@@ -49,6 +49,25 @@ class CamundaSettings(DatabaseSettings):
     def table(self, name: str) -> str:
         """The name of an engine's table in this database, such as ``cam_act_hi_procinst``."""
         return f"{self.table_prefix}{name.lower()}"
+
+
+class _Zone(_Environment):
+    time_zone: str = Field("UTC", validation_alias=AliasChoices("CAMUNDA_TIME_ZONE"))
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        return _known_zone(name)
+
+
+def load_camunda_zone() -> str:
+    """Read the engine's time zone alone: what a schedule needs to be defined.
+
+    Raises:
+        ConfigurationError: it is no time zone.
+    """
+    zone: _Zone = _read({"zone": _Zone})["zone"]
+    return zone.time_zone
 
 
 def load_camunda() -> CamundaSettings | None:

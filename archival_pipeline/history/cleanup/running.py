@@ -9,6 +9,7 @@ hierarchies. Not here: schedules, and how numbers are shown.
 from __future__ import annotations
 
 import queue
+import threading
 from collections import Counter, deque
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 _ATTEMPTS = 3
 _PASSES = 3
 _PAUSE_SECONDS = 0.2
+_CANCEL_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,15 +178,22 @@ def _pass(selector: Session, lanes: Sequence[Session], due: Due, around: Surroun
         free.put(lane)
     pages = due.pages(selector, due.cleanup.batch_size)
     at_work: set[Future[Outcome]] = set()
+    halted = threading.Event()
     with ThreadPoolExecutor(len(lanes), thread_name_prefix="cleanup") as pool:
-        for page in _until(pages, around, outcome):
-            at_work.add(
-                pool.submit(_batch, free, due, around, [root for root in page if root not in outcome.set_aside])
-            )
-            if len(at_work) >= len(lanes):
+        try:
+            for page in _until(pages, around, outcome):
+                roots = [root for root in page if root not in outcome.set_aside]
+                at_work.add(pool.submit(_batch, free, due, around, roots, halted))
+                if len(at_work) >= len(lanes):
+                    at_work = _collect(at_work, around, outcome)
+            while at_work:
                 at_work = _collect(at_work, around, outcome)
-        while at_work:
-            at_work = _collect(at_work, around, outcome)
+        except BaseException:
+            # Told to stop, or one lane failed: what the others have at work is rolled back on the server.
+            halted.set()
+            for lane in lanes:
+                lane.cancel_safe(timeout=_CANCEL_SECONDS)
+            raise
 
 
 def _until(pages: Iterator[list[str]], around: Surroundings, outcome: Outcome) -> Iterator[list[str]]:
@@ -203,7 +212,9 @@ def _collect(at_work: set[Future[Outcome]], around: Surroundings, outcome: Outco
     return rest
 
 
-def _batch(free: queue.SimpleQueue[Session], due: Due, around: Surroundings, roots: list[str]) -> Outcome:
+def _batch(
+    free: queue.SimpleQueue[Session], due: Due, around: Surroundings, roots: list[str], halted: threading.Event
+) -> Outcome:
     """One page in a lane, in halves where it cannot be had whole."""
     session = free.get()
     outcome = Outcome()
@@ -215,7 +226,7 @@ def _batch(free: queue.SimpleQueue[Session], due: Due, around: Surroundings, roo
                 outcome.add(_patiently(around, lambda part=part: remove_hierarchies(session, due, part)))  # type: ignore[misc]
             except errors.TransientDatabaseError as error:
                 outcome.retries += 1
-                if session.closed:
+                if session.closed or halted.is_set():
                     raise
                 if len(part) == 1:
                     outcome.set_aside[part[0]] = str(error)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from archival_pipeline.errors import RequestError
 from archival_pipeline.settings_cleanup import WEEKDAYS, CleanupSettings, clock_time
 from archival_pipeline.window import Window, zone_of
 
@@ -50,6 +51,23 @@ class WeeklyWindows:
         moment, today = now.astimezone(UTC), now.astimezone(zone_of(self.zone)).date()
         openings = (self.on(today + number * _DAY)[0] for number in range(9))
         return next(opening for opening in openings if opening > moment)
+
+
+def deadline(windows: WeeklyWindows, now: datetime, *, immediate: bool) -> datetime | None:
+    """When a run that starts now has to stop; None for never.
+
+    Raises:
+        RequestError: no window is open, and nobody said `immediate`.
+    """
+    closing = windows.closing(now)
+    if closing is None and not immediate:
+        raise RequestError(
+            f"No cleanup window is open; the next one opens at {windows.next_opening(now).isoformat()}.",
+            resolve="Wait for the window, or set immediate to run outside it.",
+            field="immediate",
+            value=immediate,
+        )
+    return None if immediate else closing
 
 
 def _window(settings: CleanupSettings, day: str, zone: str) -> Window:
