@@ -62,6 +62,10 @@ test-faults-ci: setup ## Run those of them that fit into a CI run
 bench: setup ## Measure the move against the raw pipe; ARGS=--large adds 50,000 trees
 	$(BIN)/python -m archival_pipeline_tests.bench $(ARGS)
 
+.PHONY: bench-cleanup
+bench-cleanup: setup ## Measure the history cleanup beside the engine's own rule
+	$(BIN)/python -m archival_pipeline_tests.bench_cleanup $(ARGS)
+
 .PHONY: lint
 lint: setup ## Check style, types, layers, SQL, the lock and the Dagster definitions
 	$(BIN)/ruff check .

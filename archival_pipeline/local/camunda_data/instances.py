@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
     from archival_pipeline.local.camunda_data.rows import Rows
 
+# Chances of an instance: a job of it failed once, a file is attached to it.
+_FAILED = 0.2
+_WITH_FILE = 0.2
 _MINUTE = timedelta(minutes=1)
 
 
@@ -180,13 +183,17 @@ class Hierarchies:
                 add("act_hi_identitylink", **general, timestamp_=started, type_=kind, user_id_="demo", task_id_=task)
             add("act_hi_op_log", **of, timestamp_=started, operation_type_="Complete", task_id_=task)
         job = {"process_instance_id_": of["proc_inst_id_"], "process_def_id_": of["proc_def_id_"]}
-        for state in (0, 1, 2):
+        failed = self._draw.random() < _FAILED
+        for state in (0, 1, 2) if failed else (0, 2):
             stack = self._content(of) if state == 1 else None
             add("act_hi_job_log", **general, **job, timestamp_=started, job_state_=state, job_exception_stack_id_=stack)
-        add("act_hi_incident", **of, create_time_=started, incident_type_="failedJob")
-        add("act_hi_ext_task_log", **of, timestamp_=started, error_details_id_=self._content(of))
+        if failed:
+            add("act_hi_incident", **of, create_time_=started, incident_type_="failedJob")
+        error = self._content(of) if failed else None
+        add("act_hi_ext_task_log", **of, timestamp_=started, error_details_id_=error)
         placed = general | {"proc_inst_id_": of["proc_inst_id_"]}
-        add("act_hi_attachment", **placed, name_="scan", content_id_=self._content(of))
+        if self._draw.random() < _WITH_FILE:
+            add("act_hi_attachment", **placed, name_="scan", content_id_=self._content(of))
         add("act_hi_comment", **placed, time_=started, message_="fine")
         add("act_ru_authorization", **general, rev_=1, type_=1, user_id_="demo", resource_type_=20)
         self._decision(of, started)
