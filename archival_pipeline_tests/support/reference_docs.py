@@ -13,7 +13,7 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
-from archival_pipeline import errors, settings
+from archival_pipeline import errors, settings, settings_camunda, settings_cleanup
 from archival_pipeline.archival.filters import Filters
 from archival_pipeline.archival.options import Options
 from archival_pipeline.archival.trees import REASONS
@@ -30,7 +30,13 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 _BLOCK = re.compile(r"(<!-- generated: (?P<name>\S+) -->\n).*?(<!-- end: (?P=name) -->)", re.DOTALL)
 _FORMATS = {"password": "secret", "path": "path of a file", "time": "HH:MM", "date": "YYYY-MM-DD"}
-_NAMES = {"string": "text", "integer": "whole number", "boolean": "true or false", "array": "list"}
+_NAMES = {
+    "string": "text",
+    "integer": "whole number",
+    "boolean": "true or false",
+    "array": "list",
+    "object": "JSON object",
+}
 _BIGGEST = 2**62
 
 
@@ -187,6 +193,8 @@ PARTS: dict[str, tuple[str, Callable[[], str]]] = {
     "engine": ("docs/configuration.md", lambda: settings_of(settings.EngineSettings)),
     "dagster": ("docs/configuration.md", lambda: settings_of(settings.DagsterSettings)),
     "nightly": ("docs/configuration.md", lambda: settings_of(settings.NightlySettings)),
+    "camunda": ("docs/configuration.md", lambda: settings_of(settings_camunda.CamundaSettings)),
+    "cleanup": ("docs/configuration.md", lambda: settings_of(settings_cleanup.CleanupSettings)),
     "filters": ("docs/configuration.md", lambda: fields_of(Filters)),
     "options": ("docs/configuration.md", lambda: fields_of(Options)),
     "rights": ("docs/security.md", rights),
