@@ -11,7 +11,7 @@ import re
 from datetime import time
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, Field, field_validator, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from archival_pipeline.settings import _Environment, _read
@@ -56,6 +56,21 @@ def _named(name: str) -> AliasChoices:
     return AliasChoices(name)
 
 
+class LegalHolds(BaseModel):
+    """What must not be removed whatever its age: the hierarchies that have one of these as a member."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    instances: list[str] = []
+    businessKeys: list[str] = []  # noqa: N815 - the names of the document are those of REST
+    definitions: list[str] = []
+
+    @property
+    def any(self) -> bool:
+        """Whether anything is held."""
+        return bool(self.instances or self.businessKeys or self.definitions)
+
+
 class CleanupSettings(_Environment):
     """The settings of the history cleanup, under the engine's names."""
 
@@ -72,6 +87,8 @@ class CleanupSettings(_Environment):
         1, validation_alias=_named("historyCleanupDegreeOfParallelism")
     )
     batch_size: Annotated[int, Field(ge=1, le=500)] = Field(500, validation_alias=_named("historyCleanupBatchSize"))
+
+    holds: Annotated[LegalHolds, NoDecode] = Field(LegalHolds(), validation_alias=_named("historyCleanupHolds"))
 
     monday_opens: str | None = Field(None, validation_alias=_named("mondayHistoryCleanupBatchWindowStartTime"))
     monday_closes: str | None = Field(None, validation_alias=_named("mondayHistoryCleanupBatchWindowEndTime"))
@@ -107,6 +124,17 @@ class CleanupSettings(_Environment):
             return {str(key): days_of(str(value)) for key, value in found.items()}
         except (AttributeError, ValueError) as error:
             message = 'must be JSON that maps process definition keys to days, such as {"invoice": "P30D"}'
+            raise ValueError(message) from error
+
+    @field_validator("holds", mode="before")
+    @classmethod
+    def _holds(cls, given: Any) -> LegalHolds:
+        if isinstance(given, LegalHolds):
+            return given
+        try:
+            return LegalHolds.model_validate_json(given)
+        except ValidationError as error:
+            message = 'must be JSON such as {"instances": ["id"], "businessKeys": ["key"], "definitions": ["invoice"]}'
             raise ValueError(message) from error
 
     @field_validator("opens", "closes", *(f"{day}_{edge}" for day in WEEKDAYS for edge in ("opens", "closes")))

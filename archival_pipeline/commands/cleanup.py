@@ -112,7 +112,7 @@ def orphans(*, agreed: bool, immediate: bool, remove: bool) -> None:
     settings, own = _configured()
     if remove:
         _require(agreed=agreed)
-        gone = remove_orphans(settings, _around(settings, own, immediate=immediate))
+        gone = remove_orphans(settings, _around(settings, own, immediate=immediate), own.holds.instances)
         answer({"removed": dict(gone)}, lambda console: _show_rows(console, "Removed", gone))
         return
     found = find_orphans(settings)

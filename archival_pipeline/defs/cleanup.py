@@ -95,7 +95,7 @@ def clean_history(context: OpExecutionContext, config: CleanupConfig) -> None:
             extra["hierarchies given a removal time"] = backfill_removal_time(settings, cleanup, around).roots
         outcome = clean(settings, cleanup, around, mode=config.mode)
         if config.removeOrphans:
-            extra["removed orphans"] = remove_orphans(settings, around).total()
+            extra["removed orphans"] = remove_orphans(settings, around, cleanup.holds.instances).total()
     _show(context, outcome, extra, metrics.window_used(outcome, started, closing))
 
 

@@ -43,6 +43,8 @@ def test_defaults(environment: MonkeyPatch) -> None:
         ("historyCleanupBatchWindowStartTime", "25:00"),
         ("historyCleanupBatchWindowEndTime", "23"),
         ("mondayHistoryCleanupBatchWindowEndTime", "23:00"),
+        ("historyCleanupHolds", '{"instance": []}'),
+        ("historyCleanupHolds", '{"instances": "x"}'),
         ("historyCleanupDegreeOfParallelism", "0"),
         ("historyCleanupDegreeOfParallelism", "9"),
         ("historyCleanupBatchSize", "0"),

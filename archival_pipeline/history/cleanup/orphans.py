@@ -15,12 +15,14 @@ import psycopg
 from psycopg import sql
 
 from archival_pipeline import errors
-from archival_pipeline.catalogue.camunda import BYTES_TABLE, CHILD_TABLES, REMOVAL, HistoryTable
+from archival_pipeline.catalogue.camunda import BYTES_TABLE, CHILD_TABLES, REMOVAL, ROOT, HistoryTable
 from archival_pipeline.history.cleanup.database import Engine, hold_alone, open_session
 from archival_pipeline.history.cleanup.removal import delete_contents, of_history, run_delete
 from archival_pipeline.history.cleanup.rootless import unowned
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from archival_pipeline.history.cleanup.database import Session
     from archival_pipeline.history.cleanup.running import Surroundings
     from archival_pipeline.settings_camunda import CamundaSettings
@@ -62,8 +64,13 @@ def find_orphans(settings: CamundaSettings) -> Orphans:
         raise errors.from_database(error, "looking for orphans") from error
 
 
-def remove_orphans(settings: CamundaSettings, around: Surroundings) -> Counter[str]:
+def remove_orphans(settings: CamundaSettings, around: Surroundings, held: Sequence[str] = ()) -> Counter[str]:
     """Remove orphans chunk by chunk, until none is left or the window ends; return rows by table.
+
+    Args:
+        settings: the engine's database.
+        around: time and the end of the window.
+        held: ids of instances on hold.
 
     Raises:
         BusyError: a cleanup of ours is at work on the same tables.
@@ -75,9 +82,9 @@ def remove_orphans(settings: CamundaSettings, around: Surroundings) -> Counter[s
             hold_alone(session, settings)
             engine = Engine.probe(settings, session)
             for table in _children(engine):
-                while not around.over and (count := _remove_some(session, engine, table, rows)):
+                while not around.over and (count := _remove_some(session, engine, table, rows, held)):
                     rows[table.name] += count
-            while not around.over and (count := _remove_contents(session, engine)):
+            while not around.over and (count := _remove_contents(session, engine, held)):
                 rows[BYTES_TABLE] += count
     except psycopg.Error as error:
         raise errors.from_database(error, "removing orphans") from error
@@ -138,20 +145,32 @@ def _count(session: Session, engine: Engine, table: HistoryTable, condition: sql
     return int(row[0]) if row else 0
 
 
-def _remove_some(session: Session, engine: Engine, table: HistoryTable, rows: Counter[str]) -> int:
-    select = sql.SQL("SELECT r.id_ FROM {} AS r WHERE {} LIMIT %s FOR UPDATE OF r SKIP LOCKED").format(
-        engine.name(table.name), _lost(engine, table)
+def _remove_some(session: Session, engine: Engine, table: HistoryTable, rows: Counter[str], held: Sequence[str]) -> int:
+    select = sql.SQL("SELECT r.id_ FROM {} AS r WHERE {} AND {} LIMIT %(size)s FOR UPDATE OF r SKIP LOCKED").format(
+        engine.name(table.name), _lost(engine, table), _free(engine, "r", table.name, (ROOT, table.instance))
     )
     with session.transaction():
-        ids = [row[0] for row in session.execute(select, (_CHUNK,))]
+        ids = [row[0] for row in session.execute(select, {"held": list(held), "size": _CHUNK})]
         count, owned = run_delete(session, engine, table, sql.SQL("id_ = ANY(%s)"), [ids])
         rows[BYTES_TABLE] += delete_contents(session, engine, roots=[], ids=owned) if owned else 0
     return count
 
 
-def _remove_contents(session: Session, engine: Engine) -> int:
+def _free(engine: Engine, alias: str, table: str, columns: Iterable[str | None]) -> sql.Composable:
+    """The condition that a row belongs to no instance on hold."""
+    live = [column for column in columns if column and engine.has(table, column)]
+    parts = [sql.SQL("coalesce({} <> ALL(%(held)s), true)").format(sql.Identifier(alias, column)) for column in live]
+    return sql.SQL(" AND ").join(parts or [sql.SQL("true")])
+
+
+def _remove_contents(session: Session, engine: Engine, held: Sequence[str]) -> int:
     statement = sql.SQL(
         "DELETE FROM {table} WHERE id_ IN"
-        " (SELECT b.id_ FROM {table} AS b WHERE {history} AND {unowned} LIMIT %s FOR UPDATE OF b SKIP LOCKED)"
-    ).format(table=engine.name(BYTES_TABLE), history=of_history(engine), unowned=unowned(engine))
-    return session.execute(statement, (_CHUNK,)).rowcount
+        " (SELECT b.id_ FROM {table} AS b WHERE {history} AND {unowned} AND {free} LIMIT %(size)s FOR UPDATE OF b SKIP LOCKED)"
+    ).format(
+        table=engine.name(BYTES_TABLE),
+        history=of_history(engine),
+        unowned=unowned(engine),
+        free=_free(engine, "b", BYTES_TABLE, (ROOT,)),
+    )
+    return session.execute(statement, {"held": list(held), "size": _CHUNK}).rowcount

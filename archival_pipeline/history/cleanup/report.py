@@ -13,7 +13,7 @@ from psycopg import sql
 
 from archival_pipeline.catalogue.camunda import ROOT
 from archival_pipeline.history.cleanup.database import Engine, open_session
-from archival_pipeline.history.cleanup.selecting import DAYS, Due, Holds
+from archival_pipeline.history.cleanup.selecting import DAYS, Due
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -64,21 +64,19 @@ def forecast(
     now: datetime,
     *,
     rows_per_second: float | None = None,
-    holds: Holds | None = None,
 ) -> Forecast:
     """Say what a run would remove at a moment.
 
     Args:
         settings: the engine's database.
-        cleanup: strategy and times to live.
+        cleanup: strategy, times to live and holds.
         now: an aware moment.
         rows_per_second: of an earlier run.
-        holds: what stays whatever its age.
     """
     with open_session(settings, "cleanup forecast", autocommit=True) as session:
         session.read_only = True
         engine = Engine.probe(settings, session)
-        due = Due(engine, engine.wall(now), cleanup, holds or Holds())
+        due = Due(engine, engine.wall(now), cleanup)
         hierarchies = due.count(session)
         rows = _rows(session, due, hierarchies)
         size = sum(int(_width(session, engine, table) * count) for table, count in rows.items())

@@ -22,7 +22,7 @@ from archival_pipeline import errors
 from archival_pipeline.history.cleanup import compatible, rootless
 from archival_pipeline.history.cleanup.database import Engine, hold_alone, open_session
 from archival_pipeline.history.cleanup.removal import Removed, remove_hierarchies
-from archival_pipeline.history.cleanup.selecting import Due, Holds
+from archival_pipeline.history.cleanup.selecting import Due
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -101,22 +101,28 @@ def clean(
     around: Surroundings,
     *,
     mode: str = "hierarchical",
-    holds: Holds | None = None,
 ) -> Outcome:
     """Remove what is due.
 
     Args:
         settings: the engine's database.
-        cleanup: strategy, batch size, degree of parallelism.
+        cleanup: strategy, batch size, degree of parallelism, holds.
         around: time and the end of the window.
         mode: ``hierarchical``, or ``compatible`` for the engine's own row rule.
-        holds: what stays whatever its age.
 
     Raises:
+        RequestError: something is on hold, and the mode would not see it.
         BusyError: another cleanup of ours is at work on the same tables.
         PreflightError: the tables are not those of a supported engine.
         DatabaseError: an error that no retry mends; finished batches stay finished.
     """
+    if mode == "compatible" and cleanup.holds.any:
+        raise errors.RequestError(
+            "The engine's own row rule knows no hold: it would remove what historyCleanupHolds names.",
+            resolve="Use the mode hierarchical, or lift the holds.",
+            field="mode",
+            value=mode,
+        )
     started = around.clock()
     outcome = Outcome()
     try:
@@ -124,7 +130,7 @@ def clean(
             selector = stack.enter_context(open_session(settings, "cleanup", autocommit=True))
             hold_alone(selector, settings)
             engine = Engine.probe(settings, selector)
-            due = Due(engine, engine.wall(started), cleanup, holds or Holds())
+            due = Due(engine, engine.wall(started), cleanup)
             if mode == "compatible":
                 _by_rows(selector, due, around, outcome)
             else:

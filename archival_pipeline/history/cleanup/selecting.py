@@ -8,7 +8,7 @@ Not here: the removal, which asks again under a lock.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
@@ -22,29 +22,18 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Holds:
-    """What must not be removed, whatever its age: instances, business keys and process definition keys."""
-
-    instances: tuple[str, ...] = ()
-    business_keys: tuple[str, ...] = ()
-    definitions: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Due:
     """When a root instance's time has come.
 
     Attributes:
         engine: whose tables.
         now: the engine's wall clock.
-        cleanup: strategy and times to live.
-        holds: what stays all the same.
+        cleanup: strategy, times to live, and what is on hold.
     """
 
     engine: Engine
     now: datetime
     cleanup: CleanupSettings
-    holds: Holds = field(default_factory=Holds)
 
     @property
     def time(self) -> str:
@@ -58,9 +47,9 @@ class Due:
             "now": self.now,
             "days": self.cleanup.default_days,
             "days_of": json.dumps(self.cleanup.time_to_live_of),
-            "held_instances": list(self.holds.instances),
-            "held_keys": list(self.holds.business_keys),
-            "held_definitions": list(self.holds.definitions),
+            "held_instances": self.cleanup.holds.instances,
+            "held_keys": self.cleanup.holds.businessKeys,
+            "held_definitions": self.cleanup.holds.definitions,
         }
 
     def condition(self) -> sql.Composed:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from archival_pipeline.database.connections import connect
-from archival_pipeline.errors import BusyError
+from archival_pipeline.errors import BusyError, RequestError
 from archival_pipeline.history.cleanup.database import hold_alone, open_session
 from archival_pipeline.history.cleanup.running import clean
 from archival_pipeline_tests.support.camunda import camunda_settings
@@ -114,3 +115,28 @@ def test_an_older_release_without_later_tables_and_columns(primary_database: Dat
     outcome = run(camunda_settings(primary_database), scene)
     assert outcome.left == 0
     assert outcome.removed.roots == len(scene.roots) + 3
+
+
+def test_what_is_on_hold_stays_with_its_whole_hierarchy(primary_database: DatabaseSettings) -> None:
+    scene = fill(primary_database, with_traps=False)
+    settings = camunda_settings(primary_database)
+    with connect(settings, purpose="test") as session:
+        called = session.execute(
+            "SELECT id_, root_proc_inst_id_ FROM act_hi_procinst WHERE id_ <> root_proc_inst_id_"
+            " AND root_proc_inst_id_ = ANY(%s) ORDER BY id_ LIMIT 1",
+            (list(scene.roots),),
+        ).fetchone()
+        assert called is not None
+        other = next(root for root in scene.roots if root != called[1])
+    holds = {"instances": [called[0]], "businessKeys": [f"bk-{other[:8]}"]}
+    before = content(settings)
+    outcome = run(settings, scene, historyCleanupHolds=json.dumps(holds))
+    assert outcome.removed.roots == len(scene.roots) - 2
+    assert set(outcome.removed.running) == {called[1]}
+    after = content(settings)
+    assert {called[0], called[1], other} <= after["act_hi_procinst"].keys()
+    assert run(settings, scene, historyCleanupHolds='{"definitions": ["invoice", "order"]}').rows.total() == 0
+    with pytest.raises(RequestError, match="knows no hold"):
+        run(settings, scene, mode="compatible", historyCleanupHolds=json.dumps(holds))
+    assert run(settings, scene).removed.roots == 2
+    assert content(settings) == without(before, scene.due)

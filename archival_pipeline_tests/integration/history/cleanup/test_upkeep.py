@@ -67,6 +67,7 @@ def test_orphans_are_found_and_removed_and_nothing_else(primary_database: Databa
     assert (found.contents, found.contents_size) == (1, len(b"unowned"))
     assert found.never_expiring == {"claim": 1}
     assert found.never_expiring_rows["act_hi_taskinst"] == 1
+    assert remove_orphans(settings, around(scene), ["gone"]).total() == 0
     assert remove_orphans(settings, around(scene)).total() == 2
     after = content(settings)
     assert sum(len(rows) - len(after[table]) for table, rows in before.items()) == 2
