@@ -13,7 +13,7 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
-from archival_pipeline import errors, settings, settings_camunda, settings_cleanup
+from archival_pipeline import errors, settings, settings_api, settings_camunda, settings_cleanup
 from archival_pipeline.archival.filters import Filters
 from archival_pipeline.archival.options import Options
 from archival_pipeline.archival.trees import REASONS
@@ -33,6 +33,7 @@ _FORMATS = {"password": "secret", "path": "path of a file", "time": "HH:MM", "da
 _NAMES = {
     "string": "text",
     "integer": "whole number",
+    "number": "number",
     "boolean": "true or false",
     "array": "list",
     "object": "JSON object",
@@ -86,7 +87,7 @@ def _type(schema: Mapping[str, Any], about: Mapping[str, Any]) -> str:
 
 
 def _limits(about: Mapping[str, Any]) -> str:
-    low, high = about.get("minimum"), about.get("maximum", about.get("maxLength"))
+    low, high = about.get("minimum", about.get("exclusiveMinimum")), about.get("maximum", about.get("maxLength"))
     if low is not None and high is not None and high < _BIGGEST:
         return f", {low} to {high}"
     if low is not None:
@@ -195,6 +196,9 @@ PARTS: dict[str, tuple[str, Callable[[], str]]] = {
     "nightly": ("docs/configuration.md", lambda: settings_of(settings.NightlySettings)),
     "camunda": ("docs/configuration.md", lambda: settings_of(settings_camunda.CamundaSettings)),
     "cleanup": ("docs/configuration.md", lambda: settings_of(settings_cleanup.CleanupSettings)),
+    "service": ("docs/configuration.md", lambda: settings_of(settings_api.ServiceSettings)),
+    "security": ("docs/configuration.md", lambda: settings_of(settings_api.SecuritySettings)),
+    "limits": ("docs/configuration.md", lambda: settings_of(settings_api.LimitSettings)),
     "filters": ("docs/configuration.md", lambda: fields_of(Filters)),
     "options": ("docs/configuration.md", lambda: fields_of(Options)),
     "rights": ("docs/security.md", rights),

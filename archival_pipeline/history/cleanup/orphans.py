@@ -166,7 +166,8 @@ def _free(engine: Engine, alias: str, table: str, columns: Iterable[str | None])
 def _remove_contents(session: Session, engine: Engine, held: Sequence[str]) -> int:
     statement = sql.SQL(
         "DELETE FROM {table} WHERE id_ IN"
-        " (SELECT b.id_ FROM {table} AS b WHERE {history} AND {unowned} AND {free} LIMIT %(size)s FOR UPDATE OF b SKIP LOCKED)"
+        " (SELECT b.id_ FROM {table} AS b WHERE {history} AND {unowned} AND {free} LIMIT %(size)s"
+        " FOR UPDATE OF b SKIP LOCKED)"
     ).format(
         table=engine.name(BYTES_TABLE),
         history=of_history(engine),
