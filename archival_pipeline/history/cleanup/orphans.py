@@ -159,7 +159,9 @@ def _remove_some(session: Session, engine: Engine, table: HistoryTable, rows: Co
 def _free(engine: Engine, alias: str, table: str, columns: Iterable[str | None]) -> sql.Composable:
     """The condition that a row belongs to no instance on hold."""
     live = [column for column in columns if column and engine.has(table, column)]
-    parts = [sql.SQL("coalesce({} <> ALL(%(held)s), true)").format(sql.Identifier(alias, column)) for column in live]
+    parts: list[sql.Composable] = [
+        sql.SQL("coalesce({} <> ALL(%(held)s), true)").format(sql.Identifier(alias, column)) for column in live
+    ]
     return sql.SQL(" AND ").join(parts or [sql.SQL("true")])
 
 
