@@ -77,6 +77,9 @@ bench: setup ## Measure the move against the raw pipe; ARGS=--large adds 50,000 
 .PHONY: bench-imixs
 bench-imixs: setup ## Measure the Imixs backup against one-by-one transfer, and its memory
 	$(BIN)/python -m archival_pipeline_tests.bench.imixs $(ARGS)
+.PHONY: bench-cleanup
+bench-cleanup: setup ## Measure the history cleanup beside the engine's own rule
+	$(BIN)/python -m archival_pipeline_tests.bench_cleanup $(ARGS)
 
 .PHONY: lint
 lint: setup ## Check style, types, layers, SQL, the lock and the Dagster definitions

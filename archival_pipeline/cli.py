@@ -8,6 +8,7 @@ from __future__ import annotations
 import click
 
 from archival_pipeline.commands import asking, audits, imixs, moving, output, steering, upkeep
+from archival_pipeline.commands import asking, audits, cleanup, moving, output, steering, upkeep
 
 _EPILOG = """\
 \b
@@ -61,6 +62,7 @@ for command in (
     steering.stop,
     steering.reconcile,
     audits.audits,
+    cleanup.cleanup,
     api,
     imixs.imixs,
 ):

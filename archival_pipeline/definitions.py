@@ -5,6 +5,7 @@ from __future__ import annotations
 from dagster import Definitions
 
 from archival_pipeline.defs import imixs, jobs, schedules
+from archival_pipeline.defs import cleanup, jobs, schedules
 from archival_pipeline.defs.resources import Mover
 from archival_pipeline.settings import load_nightly
 
@@ -20,5 +21,9 @@ defs = Definitions(
     sensors=[*imixs.SENSORS],
     assets=[*imixs.ASSETS],
     asset_checks=[*imixs.ASSET_CHECKS],
+        *cleanup.JOBS,
+    ],
+    schedules=[schedules.nightly_backup_schedule(load_nightly()), *cleanup.SCHEDULES],
+    sensors=[*cleanup.SENSORS],
     resources={"mover": Mover()},
 )

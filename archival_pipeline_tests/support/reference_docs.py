@@ -13,7 +13,7 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
-from archival_pipeline import errors, settings, settings_api, settings_imixs
+from archival_pipeline import errors, settings, settings_api, settings_camunda, settings_cleanup, settings_imixs
 from archival_pipeline.archival.filters import Filters
 from archival_pipeline.archival.options import Options
 from archival_pipeline.archival.trees import REASONS
@@ -30,7 +30,14 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 _BLOCK = re.compile(r"(<!-- generated: (?P<name>\S+) -->\n).*?(<!-- end: (?P=name) -->)", re.DOTALL)
 _FORMATS = {"password": "secret", "path": "path of a file", "time": "HH:MM", "date": "YYYY-MM-DD"}
-_NAMES = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false", "array": "list"}
+_NAMES = {
+    "string": "text",
+    "integer": "whole number",
+    "number": "number",
+    "boolean": "true or false",
+    "array": "list",
+    "object": "JSON object",
+}
 _BIGGEST = 2**62
 
 
@@ -187,6 +194,8 @@ PARTS: dict[str, tuple[str, Callable[[], str]]] = {
     "engine": ("docs/configuration.md", lambda: settings_of(settings.EngineSettings)),
     "dagster": ("docs/configuration.md", lambda: settings_of(settings.DagsterSettings)),
     "nightly": ("docs/configuration.md", lambda: settings_of(settings.NightlySettings)),
+    "camunda": ("docs/configuration.md", lambda: settings_of(settings_camunda.CamundaSettings)),
+    "cleanup": ("docs/configuration.md", lambda: settings_of(settings_cleanup.CleanupSettings)),
     "service": ("docs/configuration.md", lambda: settings_of(settings_api.ServiceSettings)),
     "security": ("docs/configuration.md", lambda: settings_of(settings_api.SecuritySettings)),
     "limits": ("docs/configuration.md", lambda: settings_of(settings_api.LimitSettings)),

@@ -19,6 +19,26 @@ _CONNECTION = {
 SETTINGS: dict[str, str] = {
     **{f"DB_{name}": words for name, words in _CONNECTION.items()},
     **{f"BPM_BACKUP_DB_{name}": words for name, words in _CONNECTION.items()},
+    **{f"CAMUNDA_DB_{name}": words for name, words in _CONNECTION.items()},
+    "CAMUNDA_DB_NAME": "Database of the Camunda engine.",
+    "CAMUNDA_DB_SCHEMA_NAME": "Schema with its tables.",
+    "CAMUNDA_DB_TABLE_PREFIX": "What the engine's `databaseTablePrefix` puts before each table name, without a schema.",
+    "CAMUNDA_TIME_ZONE": "IANA zone of the engine's JVM. Its times carry no zone; the windows are in this zone too.",
+    "historyCleanupEnabled": "Whether history is removed at all.",
+    "historyCleanupStrategy": "By the stored removal time, or by the end time and the present time to live.",
+    "historyRemovalTimeStrategy": "Base of a removal time that is computed here. `none` needs `endTimeBased`.",
+    "historyTimeToLive": "`P<n>D` or days, for instances whose definition has no time to live of its own.",
+    "historyTimeToLiveOfDefinitions": 'Same, by process definition key: `{"invoice": "P30D"}`.',
+    "historyCleanupBatchWindowStartTime": "`HH:mm`, or with an offset: `HH:mm+0200`. The first moment inside.",
+    "historyCleanupBatchWindowEndTime": "The first moment after; not later than the start means the next day.",
+    "historyCleanupDegreeOfParallelism": "Batches at once, each on a session of its own.",
+    "historyCleanupBatchSize": "Root instances in one transaction; in the mode `compatible` rows of each table.",
+    "historyCleanupHolds": "What stays whatever its age, see [history-cleanup.md](history-cleanup.md#holds).",
+    **{
+        f"{day}HistoryCleanupBatchWindow{edge}Time": f"Same, on {day.capitalize()}s only."
+        for day in ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+        for edge in ("Start", "End")
+    },
     "BPM_DB_NAME": "Database of the engine.",
     "BPM_DB_SCHEMA_NAME": "Schema with the engine's tables. It must exist; `migrate` adds functions to it.",
     "BPM_BACKUP_DB_NAME": "Database of the archive. It must exist, be another than the primary, and use UTF8.",

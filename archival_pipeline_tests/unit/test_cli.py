@@ -16,6 +16,7 @@ from archival_pipeline.commands import output
 if TYPE_CHECKING:
     from pathlib import Path
 
+
 SETTINGS = {
     "DB_HOST": "127.0.0.1",
     # Nobody listens here: what gets this far fails, and fast.
@@ -68,6 +69,9 @@ def commands() -> list[click.Command]:
         for one in cli.commands.values()
         for command in (one.commands.values() if isinstance(one, click.Group) else [one])
     ]
+    groups = {name: group for name, group in cli.commands.items() if isinstance(group, click.Group)}
+    single = [command for name, command in cli.commands.items() if name not in groups]
+    return [*single, *(command for group in groups.values() for command in group.commands.values())]
 
 
 @pytest.mark.parametrize("command", commands(), ids=lambda command: command.name)
