@@ -1,0 +1,69 @@
+"""Fixtures of interim data: one Redis and one S3 server a session, a stage for each test."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from archival_pipeline.database import migrations
+from archival_pipeline.database.connections import connect
+from archival_pipeline.local import jbpm_schema
+from archival_pipeline.local.interim_servers import EmbeddedRedis, EmbeddedS3
+from archival_pipeline.local.jbpm_schema import Variant
+from archival_pipeline_tests.support.interim import Data, JbpmEngine, Stage, places_of, redis_client, s3_client
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from archival_pipeline.settings import DatabaseSettings
+    from archival_pipeline_tests.conftest import DatabaseFactory
+
+
+@pytest.fixture(scope="session")
+def redis_server(server_folder: Path) -> Iterator[EmbeddedRedis]:
+    """A Redis that all tests share, one after the other."""
+    with EmbeddedRedis(server_folder / "redis") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3_server(server_folder: Path) -> Iterator[EmbeddedS3]:
+    """An S3 server that all tests share, one after the other."""
+    with EmbeddedS3(server_folder / "s3") as server:
+        yield server
+
+
+@pytest.fixture
+def data(redis_server: EmbeddedRedis, s3_server: EmbeddedS3) -> Iterator[Data]:
+    """Both stores, empty."""
+    client, s3 = redis_client(redis_server.port), s3_client(s3_server.port)
+    written = Data(client, s3)
+    written.clear()
+    yield written
+    client.close()
+    s3.close()
+
+
+def build_jbpm(settings: DatabaseSettings) -> None:
+    """An engine without processes."""
+    with connect(settings, purpose="build") as session:
+        jbpm_schema.create(session, Variant.STANDARD_OID)
+
+
+def build_books(settings: DatabaseSettings) -> None:
+    """A migrated backup database."""
+    migrations.upgrade(settings, "backup")
+
+
+@pytest.fixture
+def stage(
+    database_from_template: DatabaseFactory, data: Data, redis_server: EmbeddedRedis, s3_server: EmbeddedS3
+) -> Iterator[Stage]:
+    """An empty jBPM engine, empty books, empty stores."""
+    primary = database_from_template("interim jbpm", build_jbpm)
+    backup = database_from_template("interim books", build_books, "backup")
+    with connect(primary, purpose="engine", autocommit=True) as session:
+        places = places_of("jbpm", primary, backup, redis_server.port, s3_server.port)
+        yield Stage(JbpmEngine(session), data, places)
