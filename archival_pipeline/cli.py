@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import click
 
-from archival_pipeline.commands import asking, audits, moving, output, steering, upkeep
+from archival_pipeline.commands import asking, audits, interim, moving, output, steering, upkeep
 
 _EPILOG = """\
 \b
@@ -52,6 +52,7 @@ for command in (
     steering.stop,
     steering.reconcile,
     audits.audits,
+    interim.interim,
 ):
     cli.add_command(command)
 

@@ -132,6 +132,8 @@ class InterimSettings(_Environment):
         20_000, validation_alias=AliasChoices("INTERIM_KEYS_PER_SECOND")
     )
 
+    scrub_tokens: bool = Field(False, validation_alias=AliasChoices("INTERIM_SCRUB_TOKENS"))
+
     @field_validator("time_zone")
     @classmethod
     def _known(cls, name: str) -> str:

@@ -156,9 +156,7 @@ class Books:
 
     def drop_candidates(self, store: Store, names: Iterable[str]) -> None:
         """Forget candidates: they are gone, or needed after all."""
-        self.session.execute(
-            "DELETE FROM interim_candidate WHERE store = %s AND name = ANY(%s)", (store, list(names))
-        )
+        self.session.execute("DELETE FROM interim_candidate WHERE store = %s AND name = ANY(%s)", (store, list(names)))
 
     def drop_unseen(self, store: Store, prefix: str, since: str) -> None:
         """Forget candidates that a whole sweep over a prefix, begun at that time, has not met."""

@@ -26,6 +26,8 @@ from archival_pipeline.interim.redis_client import open_redis
 from archival_pipeline.interim.redis_store import RedisStore
 from archival_pipeline.interim.sweeper import Sweeper
 from archival_pipeline.interim.tokens import TokenKeeper
+from archival_pipeline.settings import load_settings
+from archival_pipeline.settings_interim import load_interim, load_stores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -154,3 +156,24 @@ def opened(places: Places, sleep: Callable[[float], None] = time.sleep) -> Itera
 def until(moment: datetime | None) -> Callable[[], bool]:
     """Whether a moment has come; never, without one."""
     return lambda: moment is not None and datetime.now(UTC) >= moment
+
+
+def load_places() -> Places:
+    """Everything from the environment.
+
+    Raises:
+        ConfigurationError: one message that names every missing or wrong variable.
+    """
+    redis, files = load_stores()
+    interim = load_interim()
+    settings = load_settings()
+    return Places("jbpm", settings.primary, settings.engine.time_zone, settings.backup, redis, files, interim)
+
+
+def is_configured() -> bool:
+    """Whether there is any store; reads the environment only.
+
+    Raises:
+        ConfigurationError: a variable of the stores is wrong.
+    """
+    return any(store.configured for store in load_stores())

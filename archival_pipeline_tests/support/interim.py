@@ -1,4 +1,4 @@
-"""A stage for interim data: an engine's database, the books, a Redis and an S3 server, and data as the engine writes it.
+"""A stage for interim data: an engine's database, the books, a Redis and an S3 server, and data as services write it.
 
 Not here: the servers (``archival_pipeline.local.interim_servers``).
 """
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 FORMS = "bpm-form-submissions"
 PAYLOADS = "bpm-message-payloads"
-ENDED = datetime(2026, 11, 1, 12, tzinfo=UTC)
 START_FORM = "start_form_ceph_key"
 START_PAYLOAD = "start_message_payload_storage_key"
 
@@ -49,7 +48,7 @@ class Engine(Protocol):
 
     def start(self, process: str, parent: str | None = None) -> None: ...
 
-    def end(self, process: str, at: datetime = ENDED) -> None: ...
+    def end(self, process: str, at: datetime | None = None) -> None: ...
 
     def variable(self, process: str, name: str, value: str) -> None: ...
 
@@ -66,21 +65,22 @@ class JbpmEngine:
     def start(self, process: str, parent: str | None = None) -> None:
         """A running instance."""
         self.session.execute(
-            "INSERT INTO processinstancelog (id, processinstanceid, parentprocessinstanceid, processid, status, start_date)"
+            "INSERT INTO processinstancelog"
+            " (id, processinstanceid, parentprocessinstanceid, processid, status, start_date)"
             " VALUES (%(id)s, %(id)s, %(parent)s, 'p', 1, %(at)s)",
-            {"id": int(process), "parent": int(parent or -1), "at": ENDED.replace(tzinfo=None)},
+            {"id": int(process), "parent": int(parent or -1), "at": datetime.now(UTC).replace(tzinfo=None)},
         )
         self.session.execute(
             "INSERT INTO processinstanceinfo (instanceid, processid, state) VALUES (%s, 'p', 1)", (int(process),)
         )
 
-    def end(self, process: str, at: datetime = ENDED) -> None:
+    def end(self, process: str, at: datetime | None = None) -> None:
         """It completes, in one transaction."""
         with self.session.transaction():
             self.session.execute("DELETE FROM processinstanceinfo WHERE instanceid = %s", (int(process),))
             self.session.execute(
                 "UPDATE processinstancelog SET status = 2, end_date = %s WHERE processinstanceid = %s",
-                (at.replace(tzinfo=None), int(process)),
+                ((at or datetime.now(UTC)).replace(tzinfo=None), int(process)),
             )
 
     def variable(self, process: str, name: str, value: str) -> None:
@@ -107,7 +107,11 @@ class Data:
 
     def form(self, key: str, *, index: str | None = None, token: str | None = None) -> str:
         """A saved form; listed in the index of a process if one is given."""
-        content = {"_class": "FormDataRedis", "id": key, "data": '{"a": 1}'}
+        content: dict[str | bytes | bytearray | memoryview[int] | int | float, Any] = {
+            "_class": "FormDataRedis",
+            "id": key,
+            "data": '{"a": 1}',
+        }
         if token is not None:
             content["accessToken"] = token
         self.redis.hset(f"{FORMS}:{key}", mapping=content)
@@ -149,7 +153,7 @@ class Data:
         self.s3.put_object(Bucket=BUCKET, Key=key, Body=b"x" * size)
         return key
 
-    def keys(self) -> set[str]:
+    def names(self) -> set[str]:
         """Everything in Redis."""
         return set(self.redis.scan_iter(count=1000))
 

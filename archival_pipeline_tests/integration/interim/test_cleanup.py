@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
-from archival_pipeline_tests.support.interim import ENDED, FORMS, PAYLOADS, START_FORM, START_PAYLOAD
+from archival_pipeline_tests.support.interim import FORMS, PAYLOADS, START_FORM, START_PAYLOAD
 
 if TYPE_CHECKING:
+    import pytest
+
     from archival_pipeline_tests.support.interim import Stage
 
 
@@ -22,13 +22,15 @@ def test_data_of_an_ended_process_is_gone_and_that_of_a_running_one_unchanged(st
         stage.engine.variable(process, START_FORM, stage.data.start_form())
         stage.engine.variable(process, START_PAYLOAD, stage.data.payload())
     kept_file, _ = stage.data.file("2"), stage.data.file("1")
-    before = stage.data.digests({key for key in stage.data.keys() if "/2/" in key or key.endswith(":2")})
+    before = stage.data.digests({key for key in stage.data.names() if "/2/" in key or key.endswith(":2")})
     stage.engine.end("1")
 
     reports = stage.clean()
 
     assert stage.data.digests(set(before)) == before
-    assert len(stage.data.keys()) == len(before) + len({FORMS, PAYLOADS}) + len({"2: start", "2: payload", "2: sig"}) + 1
+    assert (
+        len(stage.data.names()) == len(before) + len({FORMS, PAYLOADS}) + len({"2: start", "2: payload", "2: sig"}) + 1
+    )
     assert stage.data.redis.scard(FORMS) == 5
     assert stage.data.redis.scard(PAYLOADS) == 1
     assert stage.data.files() == {kept_file}
@@ -45,7 +47,7 @@ def test_twice_is_once(stage: Stage) -> None:
     with stage.books() as books:
         books.forget_cursor("jbpm")
     again = stage.clean()["redis"]
-    assert (again.processes, again.removed, again.failed) == (1, {FORMS: 0}, {}) or again.removed == {}
+    assert (again.processes, again.removed, again.failed) == (1, {}, {})
 
 
 def test_sub_process_goes_at_its_own_end_files_and_signatures_with_the_root(stage: Stage) -> None:
@@ -56,12 +58,12 @@ def test_sub_process_goes_at_its_own_end_files_and_signatures_with_the_root(stag
     file = stage.data.file("1")
     stage.engine.end("2")
     stage.clean()
-    assert f"{FORMS}:{own}" not in stage.data.keys()
-    assert f"{FORMS}:{signature}" in stage.data.keys()
+    assert f"{FORMS}:{own}" not in stage.data.names()
+    assert f"{FORMS}:{signature}" in stage.data.names()
     assert stage.data.files() == {file}
     stage.engine.end("1")
     stage.clean()
-    assert stage.data.keys() == set()
+    assert stage.data.names() == set()
     assert stage.data.files() == set()
 
 
@@ -73,10 +75,10 @@ def test_start_form_that_was_mapped_into_a_sub_process_stays_for_its_parent(stag
         stage.engine.variable(process, START_FORM, key)
     stage.engine.end("2")
     assert stage.clean()["redis"].withheld == 1
-    assert f"{FORMS}:{key}" in stage.data.keys()
+    assert f"{FORMS}:{key}" in stage.data.names()
     stage.engine.end("1")
     stage.clean()
-    assert stage.data.keys() == set()
+    assert stage.data.names() == set()
 
 
 def test_child_that_outlives_its_root_keeps_files_and_signatures(stage: Stage) -> None:
@@ -88,12 +90,12 @@ def test_child_that_outlives_its_root_keeps_files_and_signatures(stage: Stage) -
     reports = stage.clean()
     assert "1" in reports["files"].failed
     assert "1" in reports["redis"].failed
-    assert f"{FORMS}:{signature}" in stage.data.keys()
+    assert f"{FORMS}:{signature}" in stage.data.names()
     assert stage.data.files() == {file}
     stage.engine.end("2")
     stage.retry_now()
     stage.clean()
-    assert (stage.data.keys(), stage.data.files()) == (set(), set())
+    assert (stage.data.names(), stage.data.files()) == (set(), set())
 
 
 def test_index_set_that_lists_what_is_not_its_own(stage: Stage) -> None:
@@ -106,8 +108,8 @@ def test_index_set_that_lists_what_is_not_its_own(stage: Stage) -> None:
     stage.data.form("a-free-key", index="1")
     stage.engine.end("1")
     report = stage.clean()["redis"]
-    assert {f"{FORMS}:{of_other}", "somebody:else", FORMS} <= stage.data.keys()
-    assert f"{FORMS}:a-free-key" not in stage.data.keys()
+    assert {f"{FORMS}:{of_other}", "somebody:else", FORMS} <= stage.data.names()
+    assert f"{FORMS}:a-free-key" not in stage.data.names()
     assert report.withheld == 4
 
 
@@ -118,7 +120,7 @@ def test_variable_that_names_the_data_of_another_process(stage: Stage) -> None:
     stage.engine.variable("1", START_FORM, key)
     stage.engine.end("1")
     stage.clean()
-    assert f"{FORMS}:{key}" in stage.data.keys()
+    assert f"{FORMS}:{key}" in stage.data.names()
 
 
 def test_process_that_runs_again_after_the_engine_was_set_back(stage: Stage) -> None:
@@ -130,11 +132,11 @@ def test_process_that_runs_again_after_the_engine_was_set_back(stage: Stage) -> 
     stage.engine.forget("1")
     stage.engine.start("1")
     assert stage.clean()["redis"].failed == {"1": "it, or a process of its tree, still runs"}
-    assert f"{FORMS}:{key}" in stage.data.keys()
+    assert f"{FORMS}:{key}" in stage.data.names()
     stage.engine.end("1")
     stage.retry_now()
     stage.clean()
-    assert stage.data.keys() == set()
+    assert stage.data.names() == set()
 
 
 def test_prefix_of_an_id_is_another_id(stage: Stage) -> None:
@@ -146,7 +148,7 @@ def test_prefix_of_an_id_is_another_id(stage: Stage) -> None:
     stage.engine.end("1")
     stage.clean()
     assert stage.data.files() == {kept}
-    assert f"{FORMS}:process/12/task/sign" in stage.data.keys()
+    assert f"{FORMS}:process/12/task/sign" in stage.data.names()
 
 
 def test_bucket_of_many_pages(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,14 +191,14 @@ def test_index_that_is_large(stage: Stage) -> None:
     pipeline.execute()
     stage.engine.end("1")
     assert stage.clean()["redis"].removed == {FORMS: 5_000}
-    assert stage.data.keys() == set()
+    assert stage.data.names() == set()
 
 
 def test_totals_are_kept(stage: Stage) -> None:
     stage.engine.start("1")
     stage.data.task_form("1")
     stage.data.file("1")
-    stage.engine.end("1", ENDED)
+    stage.engine.end("1")
     stage.clean()
     with stage.books() as books:
         totals = books.totals()
