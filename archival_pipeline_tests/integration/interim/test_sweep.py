@@ -60,7 +60,7 @@ def test_orphans_go_after_the_grace_period_and_nothing_else(stage: Stage) -> Non
         "start form": 1, "external start": 1, "message payload": 1, "task form": 2,
         "system signature": 1, "batch signature": 1, "process index": 2, "file": 1,
     }  # fmt: skip
-    assert report.unknown == 3
+    assert report.unknown == 2
     assert report.oldest_seconds >= 2 * 86_400
     assert stage.data.redis.smembers(FORMS) == {key.partition(":")[2] for key in keys if _is_hash(key)}
     with stage.books() as books:
