@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 
-from archival_pipeline.settings import Name, Port, _Environment, _known_zone, _read
+from archival_pipeline.settings import BackupSettings, Name, Port, _Environment, _known_zone, _read
 
 _NODE = re.compile(r"(?P<host>[^\s:,\[\]]+|\[[0-9a-fA-F:]+\]):(?P<port>\d{1,5})")
 _REDIS = "STORAGE_BACKEND_REDIS_"
@@ -165,3 +165,13 @@ def load_interim() -> InterimSettings:
     """
     interim: InterimSettings = _read({"interim": InterimSettings})["interim"]
     return interim
+
+
+def load_backup() -> BackupSettings:
+    """Read where the backup database is: all that a service without a jBPM engine needs besides its own engine.
+
+    Raises:
+        ConfigurationError: one message that names every missing or wrong variable.
+    """
+    backup: BackupSettings = _read({"backup": BackupSettings})["backup"]
+    return backup

@@ -8,9 +8,10 @@ remembered (``books.py``).
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, LiteralString
 
 from archival_pipeline.database.sqlfiles import load_sql
 from archival_pipeline.interim.keys import START_VARIABLES
@@ -24,6 +25,7 @@ EngineName = Literal["camunda", "jbpm"]
 _FOLDERS: dict[EngineName, str] = {"camunda": "camunda", "jbpm": "primary"}
 _BEGINNING = "-infinity"
 _MOST_DIGITS = 18
+_TABLE = re.compile(r"\bact_(?=hi_|ru_)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,13 @@ class EngineReader:
     """Reads one engine's database; writes nothing."""
 
     def __init__(
-        self, name: EngineName, session: psycopg.Connection[Any], *, time_zone: str, overlap: timedelta
+        self,
+        name: EngineName,
+        session: psycopg.Connection[Any],
+        *,
+        time_zone: str,
+        overlap: timedelta,
+        table_prefix: str = "",
     ) -> None:
         """Use a session in autocommit: each question is about this moment.
 
@@ -105,17 +113,19 @@ class EngineReader:
             session: on its database and schema.
             time_zone: the zone in which the engine writes its times.
             overlap: how far each pass goes back behind the beginning of the pass before.
+            table_prefix: what Camunda puts before the names of its tables; letters, digits and underscores.
         """
         self.name: EngineName = name
         self.session = session
         self.time_zone = time_zone
         self.overlap = overlap
+        self._prefix = table_prefix
 
     def page(self, cursor: Cursor, size: int) -> Page:
         """Read the next page of a pass, beginning one where none is open."""
         here = cursor if cursor.next_from is not None else self._begin(cursor)
         parameters = {**here.as_json(), "variables": list(START_VARIABLES), "page": size}
-        rows = self.session.execute(load_sql(f"{self._folder}/interim_ended"), parameters).fetchall()
+        rows = self.session.execute(self._sql("interim_ended"), parameters).fetchall()
         ended = tuple(Ended(row[0], row[2], tuple((n, v) for n, v in row[3] or ())) for row in rows)
         if len(rows) == size:
             return Page(ended, replace(here, ended_at=rows[-1][1], process_id=rows[-1][0]), is_last=False)
@@ -127,7 +137,7 @@ class EngineReader:
         asked = [one for one in set(process_ids) if self.owns(one)]
         if not asked:
             return Running(frozenset(), frozenset())
-        rows = self.session.execute(load_sql(f"{self._folder}/interim_running"), {"process_ids": asked}).fetchall()
+        rows = self.session.execute(self._sql("interim_running"), {"process_ids": asked}).fetchall()
         return Running(frozenset(r[0] for r in rows if r[1]), frozenset(r[0] for r in rows if r[1] or r[2]))
 
     def named_by_running(self, keys: Iterable[str]) -> set[str]:
@@ -136,11 +146,11 @@ class EngineReader:
         if not asked:
             return set()
         parameters = {"keys": asked, "variables": list(START_VARIABLES)}
-        return {row[0] for row in self.session.execute(load_sql(f"{self._folder}/interim_named"), parameters)}
+        return {row[0] for row in self.session.execute(self._sql("interim_named"), parameters)}
 
     def is_filled(self) -> bool:
         """Whether the engine has ever done anything."""
-        row = self.session.execute(load_sql(f"{self._folder}/interim_is_filled")).fetchone()
+        row = self.session.execute(self._sql("interim_is_filled")).fetchone()
         return bool(row and row[0])
 
     def owns(self, process_id: str) -> bool:
@@ -158,9 +168,11 @@ class EngineReader:
         started = datetime.fromisoformat(now) - self.overlap
         return replace(known, identity=identity, next_from=started.isoformat(sep=" "), next_horizon=horizon)
 
-    @property
-    def _folder(self) -> str:
-        return _FOLDERS[self.name]
+    def _sql(self, name: str) -> LiteralString:
+        text = load_sql(f"{_FOLDERS[self.name]}/{name}")
+        # A setting, checked to be nothing but letters, digits and underscores; the engine writes it unquoted, too.
+        named: LiteralString = _TABLE.sub(f"{self._prefix}act_", text)
+        return named
 
 
 def cursor_from(content: Mapping[str, Any] | None) -> Cursor:

@@ -27,7 +27,8 @@ from archival_pipeline.interim.redis_store import RedisStore
 from archival_pipeline.interim.sweeper import Sweeper
 from archival_pipeline.interim.tokens import TokenKeeper
 from archival_pipeline.settings import load_settings
-from archival_pipeline.settings_interim import load_interim, load_stores
+from archival_pipeline.settings_camunda import load_camunda
+from archival_pipeline.settings_interim import load_backup, load_interim, load_stores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,6 +54,7 @@ class Places:
         redis: the form data and payloads.
         files: the bucket.
         interim: what to do.
+        table_prefix: what Camunda puts before the names of its tables.
     """
 
     engine_name: EngineName
@@ -62,6 +64,7 @@ class Places:
     redis: RedisSettings
     files: FileSettings
     interim: InterimSettings
+    table_prefix: str = ""
 
     def require_a_store(self) -> None:
         """Refuse to work on nothing.
@@ -147,7 +150,13 @@ def opened(places: Places, sleep: Callable[[float], None] = time.sleep) -> Itera
             if places.files.configured:
                 files = stack.enter_context(closing(open_files(places.files)))
             overlap = timedelta(hours=places.interim.overlap_hours)
-            reader = EngineReader(places.engine_name, engine, time_zone=places.time_zone, overlap=overlap)
+            reader = EngineReader(
+                places.engine_name,
+                engine,
+                time_zone=places.time_zone,
+                overlap=overlap,
+                table_prefix=places.table_prefix,
+            )
             yield Opened(places, reader, Books(books), redis, files, sleep)
         except psycopg.Error as error:
             raise errors.from_database(error, "working on interim data") from error
@@ -166,6 +175,14 @@ def load_places() -> Places:
     """
     redis, files = load_stores()
     interim = load_interim()
+    camunda = None if interim.engine == "jbpm" else load_camunda()
+    if camunda is not None:
+        return Places("camunda", camunda, camunda.time_zone, load_backup(), redis, files, interim, camunda.table_prefix)
+    if interim.engine == "camunda":
+        raise errors.ConfigurationError(
+            "INTERIM_ENGINE is camunda, but no Camunda database is configured.",
+            resolve="Set CAMUNDA_DB_HOST and the other CAMUNDA_DB_* variables.",
+        )
     settings = load_settings()
     return Places("jbpm", settings.primary, settings.engine.time_zone, settings.backup, redis, files, interim)
 

@@ -54,6 +54,8 @@ class Engine(Protocol):
 
     def forget(self, process: str) -> None: ...
 
+    def on(self, session: psycopg.Connection[Any]) -> Engine: ...
+
 
 @dataclass
 class JbpmEngine:
@@ -95,6 +97,68 @@ class JbpmEngine:
         """History is cleaned, or the tree has moved to the archive."""
         self.session.execute("DELETE FROM processinstancelog WHERE processinstanceid = %s", (int(process),))
         self.session.execute("DELETE FROM variableinstancelog WHERE processinstanceid = %s", (int(process),))
+
+    def on(self, session: psycopg.Connection[Any]) -> JbpmEngine:
+        """The same engine in another session."""
+        return replace(self, session=session)
+
+
+@dataclass
+class CamundaEngine:
+    """Writes what Camunda writes when processes start and end."""
+
+    session: psycopg.Connection[Any]
+    name: EngineName = "camunda"
+
+    def start(self, process: str, parent: str | None = None) -> None:
+        """A running instance, with its history."""
+        row = self.session.execute(
+            "SELECT root_proc_inst_id_ FROM act_hi_procinst WHERE proc_inst_id_ = %s", (parent,)
+        ).fetchone()
+        given = {"id": process, "root": row[0] if row else process, "super": parent}
+        self.session.execute(
+            "INSERT INTO act_hi_procinst (id_, proc_inst_id_, proc_def_id_, start_time_, root_proc_inst_id_,"
+            " super_process_instance_id_, state_) VALUES (%(id)s, %(id)s, 'p:1', now(), %(root)s, %(super)s, 'ACTIVE')",
+            given,
+        )
+        self.session.execute(
+            "INSERT INTO act_ru_execution (id_, rev_, proc_inst_id_, root_proc_inst_id_)"
+            " VALUES (%(id)s, 1, %(id)s, %(root)s)",
+            given,
+        )
+
+    def end(self, process: str, at: datetime | None = None) -> None:
+        """It completes, in one transaction."""
+        with self.session.transaction():
+            self.session.execute("DELETE FROM act_ru_variable WHERE proc_inst_id_ = %s", (process,))
+            self.session.execute("DELETE FROM act_ru_execution WHERE proc_inst_id_ = %s", (process,))
+            self.session.execute(
+                "UPDATE act_hi_procinst SET state_ = 'COMPLETED', end_time_ = %s WHERE proc_inst_id_ = %s",
+                ((at or datetime.now(UTC)).replace(tzinfo=None), process),
+            )
+
+    def variable(self, process: str, name: str, value: str) -> None:
+        """A variable gets a value."""
+        given = {"id": str(uuid.uuid4()), "process": process, "name": name, "value": value}
+        self.session.execute(
+            "INSERT INTO act_ru_variable (id_, rev_, type_, name_, proc_inst_id_, execution_id_, text_, var_scope_)"
+            " VALUES (%(id)s, 1, 'string', %(name)s, %(process)s, %(process)s, %(value)s, %(process)s)",
+            given,
+        )
+        self.session.execute(
+            "INSERT INTO act_hi_varinst (id_, proc_inst_id_, name_, var_type_, text_)"
+            " VALUES (%(id)s, %(process)s, %(name)s, 'string', %(value)s)",
+            given,
+        )
+
+    def forget(self, process: str) -> None:
+        """History is cleaned, or the tree has moved to the archive."""
+        self.session.execute("DELETE FROM act_hi_varinst WHERE proc_inst_id_ = %s", (process,))
+        self.session.execute("DELETE FROM act_hi_procinst WHERE proc_inst_id_ = %s", (process,))
+
+    def on(self, session: psycopg.Connection[Any]) -> CamundaEngine:
+        """The same engine in another session."""
+        return replace(self, session=session)
 
 
 class Data:

@@ -11,7 +11,16 @@ from archival_pipeline.database.connections import connect
 from archival_pipeline.local import jbpm_schema
 from archival_pipeline.local.interim_servers import EmbeddedRedis, EmbeddedS3
 from archival_pipeline.local.jbpm_schema import Variant
-from archival_pipeline_tests.support.interim import Data, JbpmEngine, Stage, places_of, redis_client, s3_client
+from archival_pipeline_tests.support import camunda
+from archival_pipeline_tests.support.interim import (
+    CamundaEngine,
+    Data,
+    JbpmEngine,
+    Stage,
+    places_of,
+    redis_client,
+    s3_client,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,18 +84,55 @@ def books_database(backup_databases: TestDatabases) -> Iterator[DatabaseSettings
     backup_databases.drop(settings)
 
 
+@pytest.fixture(scope="session")
+def camunda_engine_database(primary_databases: TestDatabases) -> Iterator[DatabaseSettings]:
+    """One Camunda engine's database for all tests of this room."""
+    settings = primary_databases.fresh()
+    camunda.build(settings)
+    yield settings
+    primary_databases.drop(settings)
+
+
 @pytest.fixture
-def stage(
+def books_place(books_database: DatabaseSettings) -> DatabaseSettings:
+    """The backup database with empty books."""
+    with connect(books_database, purpose="empty", autocommit=True) as session:
+        session.execute("TRUNCATE interim_state, interim_work, interim_candidate, interim_total")
+    return books_database
+
+
+@pytest.fixture
+def jbpm_stage(
     jbpm_database: DatabaseSettings,
-    books_database: DatabaseSettings,
+    books_place: DatabaseSettings,
     data: Data,
     redis_server: EmbeddedRedis,
     s3_server: EmbeddedS3,
 ) -> Iterator[Stage]:
     """An empty jBPM engine, empty books, empty stores."""
-    with connect(books_database, purpose="empty", autocommit=True) as session:
-        session.execute("TRUNCATE interim_state, interim_work, interim_candidate, interim_total")
     with connect(jbpm_database, purpose="engine", autocommit=True) as session:
         session.execute("TRUNCATE processinstancelog, processinstanceinfo, variableinstancelog CASCADE")
-        places = places_of("jbpm", jbpm_database, books_database, redis_server.port, s3_server.port)
+        places = places_of("jbpm", jbpm_database, books_place, redis_server.port, s3_server.port)
         yield Stage(JbpmEngine(session), data, places)
+
+
+@pytest.fixture
+def camunda_stage(
+    camunda_engine_database: DatabaseSettings,
+    books_place: DatabaseSettings,
+    data: Data,
+    redis_server: EmbeddedRedis,
+    s3_server: EmbeddedS3,
+) -> Iterator[Stage]:
+    """An empty Camunda engine, empty books, empty stores."""
+    with connect(camunda_engine_database, purpose="engine", autocommit=True) as session:
+        session.execute("TRUNCATE act_hi_procinst, act_hi_varinst, act_ru_execution, act_ru_variable CASCADE")
+        places = places_of("camunda", camunda_engine_database, books_place, redis_server.port, s3_server.port)
+        yield Stage(CamundaEngine(session), data, places)
+
+
+@pytest.fixture
+def stage(request: pytest.FixtureRequest) -> Stage:
+    """A stage of the engine that a module of tests is run for; jBPM where it does not say."""
+    found: Stage = request.getfixturevalue(f"{getattr(request, 'param', 'jbpm')}_stage")
+    return found

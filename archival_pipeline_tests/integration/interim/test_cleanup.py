@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from archival_pipeline_tests.support.interim import FORMS, PAYLOADS, START_FORM, START_PAYLOAD
 
 if TYPE_CHECKING:
-    import pytest
-
     from archival_pipeline_tests.support.interim import Stage
+
+pytestmark = pytest.mark.parametrize("stage", ["jbpm", "camunda"], indirect=True)
 
 
 def test_data_of_an_ended_process_is_gone_and_that_of_a_running_one_unchanged(stage: Stage) -> None:
@@ -45,7 +47,7 @@ def test_twice_is_once(stage: Stage) -> None:
     stage.engine.end("1")
     stage.clean()
     with stage.books() as books:
-        books.forget_cursor("jbpm")
+        books.forget_cursor(stage.engine.name)
     again = stage.clean()["redis"]
     assert (again.processes, again.removed, again.failed) == (1, {}, {})
 
