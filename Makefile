@@ -62,6 +62,10 @@ test-faults-ci: setup ## Run those of them that fit into a CI run
 bench: setup ## Measure the move against the raw pipe; ARGS=--large adds 50,000 trees
 	$(BIN)/python -m archival_pipeline_tests.bench $(ARGS)
 
+.PHONY: bench-interim
+bench-interim: setup ## Measure the cleanup of interim data of 100,000 processes beside a plain loop
+	$(BIN)/python -m archival_pipeline_tests.bench_interim $(ARGS)
+
 .PHONY: lint
 lint: setup ## Check style, types, layers, SQL, the lock and the Dagster definitions
 	$(BIN)/ruff check .

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 # Ids of Camunda (UUID or number) and of jBPM (number). No underscore: it separates the parts of a signature's key.
 _ID = r"[0-9A-Za-z-]{1,64}"
-_UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+_UUID = r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
 INDEX = "process-instance-id:"
 FILES = "process/"
 
