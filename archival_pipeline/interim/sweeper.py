@@ -192,14 +192,14 @@ class Sweeper:
         orphans = {key: parsed for key, parsed in found.items() if verdicts[key] == "over"}
         if not orphans:
             return {}
-        ages = self.books.note_candidates(store, {full(key): parsed.shape for key, parsed in orphans.items()})
+        ages = self.books.note_candidates(store, {full(key): parsed.shape.value for key, parsed in orphans.items()})
         due: dict[str, Parsed] = {}
         for key, parsed in orphans.items():
             age = ages[full(key)]
-            report.count(report.found, parsed.shape)
+            report.count(report.found, parsed.shape.value)
             report.oldest_seconds = max(report.oldest_seconds, int(age))
             if len(report.shown) < _SHOWN:
-                report.shown.append((full(key), parsed.shape, int(age)))
+                report.shown.append((full(key), parsed.shape.value, int(age)))
             if age >= self.grace.total_seconds():
                 due[key] = parsed
             else:

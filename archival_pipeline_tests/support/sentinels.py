@@ -76,8 +76,8 @@ class Sentinels:
             f"sentinel announce-port {self.watch_doors[number]}",
             f"sentinel monitor {MASTER} {HOST} {self.doors[0]} 2",
             f"sentinel auth-pass {MASTER} {DATA_PASSWORD}",
-            f"sentinel down-after-milliseconds {MASTER} 1000",
-            f"sentinel failover-timeout {MASTER} 6000",
+            f"sentinel down-after-milliseconds {MASTER} 3000",
+            f"sentinel failover-timeout {MASTER} 10000",
             f"sentinel parallel-syncs {MASTER} 1",
         ]
         return _Watcher(folder, options=options)

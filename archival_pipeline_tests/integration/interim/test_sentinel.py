@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from archival_pipeline_tests.support.interim import Stage
 
-pytestmark = [pytest.mark.slow, pytest.mark.faults]
+pytestmark = [pytest.mark.slow, pytest.mark.faults, pytest.mark.timeout(600)]
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_master_killed_in_mid_cleanup(stage: Stage, group: Sentinels, monkeypatc
             report = cleanup.clean("redis")
             return report.down is None and not everything.books.backlog()
 
-    wait_until(all_done, "the new master has done everything", seconds=120)
+    wait_until(all_done, "the new master has done everything", seconds=240)
     assert port_of_master(client) != master
     left = behind.data.names()
     assert {key for key in left if _number(key) % 2 == 1} == set()
