@@ -26,6 +26,8 @@ SideName = Literal["primary", "backup"]
 
 # A crash of these servers is not what ordinary tests are about; tests of crashes make durable clusters of their own.
 _FAST = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "128MB", "max_wal_size": "1GB"}
+# What the names of the product's variables begin with.
+_OURS = ("DB_", "BPM_", "CAMUNDA_", "DAGSTER_", "API_", "IDS_", "STORAGE_", "LOWCODE_", "INTERIM_")
 _VERSION_OPTIONS = {"primary": "--primary-version", "backup": "--backup-version"}
 
 
@@ -133,6 +135,6 @@ def camunda_database(database_from_template: DatabaseFactory) -> CamundaSettings
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """An environment without any setting of the product, whatever the shell of the developer has set."""
     for name in list(os.environ):
-        if name.startswith(("DB_", "BPM_", "CAMUNDA_", "DAGSTER_", "STORAGE_", "LOWCODE_", "INTERIM_")):
+        if name.startswith(_OURS):
             monkeypatch.delenv(name)
     return monkeypatch
