@@ -87,12 +87,15 @@ def test_master_killed_in_mid_cleanup(stage: Stage, group: Sentinels, monkeypatc
 
     monkeypatch.setattr(redis_store.RedisStore, "_send", killing)
 
+    seen: list[object] = []
+
     def all_done() -> bool:
         with opened(behind.places, sleep=lambda _: None) as everything:
             everything.books.due_at_once()
             cleanup = everything.cleanup(lambda: False)
             cleanup.read_ended(20)
             report = cleanup.clean("redis")
+            seen.append((report.down, report.again, everything.books.backlog()))
             return report.down is None and not everything.books.backlog()
 
     wait_until(all_done, "the new master has done everything", seconds=240)
