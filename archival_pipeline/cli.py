@@ -9,6 +9,7 @@ import click
 
 from archival_pipeline.commands import asking, audits, imixs, moving, output, steering, upkeep
 from archival_pipeline.commands import asking, audits, cleanup, moving, output, steering, upkeep
+from archival_pipeline.commands import asking, audits, interim, moving, output, steering, upkeep
 
 _EPILOG = """\
 \b
@@ -63,6 +64,7 @@ for command in (
     steering.reconcile,
     audits.audits,
     cleanup.cleanup,
+    interim.interim,
     api,
     imixs.imixs,
 ):

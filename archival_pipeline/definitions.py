@@ -6,6 +6,7 @@ from dagster import Definitions
 
 from archival_pipeline.defs import imixs, jobs, schedules
 from archival_pipeline.defs import cleanup, jobs, schedules
+from archival_pipeline.defs import interim, interim_triggers, jobs, schedules
 from archival_pipeline.defs.resources import Mover
 from archival_pipeline.settings import load_nightly
 
@@ -25,5 +26,9 @@ defs = Definitions(
     ],
     schedules=[schedules.nightly_backup_schedule(load_nightly()), *cleanup.SCHEDULES],
     sensors=[*cleanup.SENSORS],
+        *interim.JOBS,
+    ],
+    schedules=[schedules.nightly_backup_schedule(load_nightly()), *interim_triggers.SCHEDULES],
+    sensors=[*interim_triggers.SENSORS],
     resources={"mover": Mover()},
 )

@@ -13,7 +13,7 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
-from archival_pipeline import errors, settings, settings_api, settings_camunda, settings_cleanup, settings_imixs
+from archival_pipeline import errors, settings, settings_api, settings_camunda, settings_cleanup, settings_imixs, settings_interim
 from archival_pipeline.archival.filters import Filters
 from archival_pipeline.archival.options import Options
 from archival_pipeline.archival.trees import REASONS
@@ -199,6 +199,9 @@ PARTS: dict[str, tuple[str, Callable[[], str]]] = {
     "service": ("docs/configuration.md", lambda: settings_of(settings_api.ServiceSettings)),
     "security": ("docs/configuration.md", lambda: settings_of(settings_api.SecuritySettings)),
     "limits": ("docs/configuration.md", lambda: settings_of(settings_api.LimitSettings)),
+    "interim-redis": ("docs/configuration.md", lambda: settings_of(settings_interim.RedisSettings)),
+    "interim-files": ("docs/configuration.md", lambda: settings_of(settings_interim.FileSettings)),
+    "interim": ("docs/configuration.md", lambda: settings_of(settings_interim.InterimSettings)),
     "filters": ("docs/configuration.md", lambda: fields_of(Filters)),
     "options": ("docs/configuration.md", lambda: fields_of(Options)),
     "imixs_workflow": ("docs/imixs.md", lambda: settings_of(settings_imixs.WorkflowSettings)),

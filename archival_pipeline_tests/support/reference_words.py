@@ -16,6 +16,29 @@ _CONNECTION = {
     "CA_CERT": "The CA certificate itself, PEM; `\\n` may stand for a line end. Wins over the path.",
 }
 
+_REDIS = {
+    "HOST": "Host of a single server; leave it out with Sentinel.",
+    "PORT": "Port of a single server.",
+    "USERNAME": "User of the data; none for the default user.",
+    "PASSWORD": "Password of the data.",
+    "DATABASE": "Number of the database.",
+    "SSL": "`true`: TLS to data and Sentinels, and certificate and host name are verified.",
+    "CA_CERT_PATH": "File with the CA certificate. Without a CA, the system's own list counts.",
+    "CA_CERT": "The CA certificate itself, PEM; `\\n` may stand for a line end. Wins over the path.",
+    "SENTINEL_MASTER": "Name of the group of servers that the Sentinels watch.",
+    "SENTINEL_NODES": "The Sentinels: `host:port`, several with commas between.",
+    "SENTINEL_USERNAME": "User of the Sentinels; none for the default user.",
+    "SENTINEL_PASSWORD": "Password of the Sentinels.",
+}
+_FILES = {
+    "HTTP_ENDPOINT": "Address of the S3 service, with `https://` where it has TLS.",
+    "ACCESS_KEY": "Access key.",
+    "SECRET_KEY": "Secret key.",
+    "BUCKET": "Bucket with the files; it is named in the path, not in the host.",
+    "REGION": "Region that requests are signed for; Ceph takes any.",
+    "CA_CERT_PATH": "File with the CA certificate. Without one, the list that comes with the client counts.",
+}
+
 SETTINGS: dict[str, str] = {
     **{f"DB_{name}": words for name, words in _CONNECTION.items()},
     **{f"BPM_BACKUP_DB_{name}": words for name, words in _CONNECTION.items()},
@@ -45,6 +68,22 @@ SETTINGS: dict[str, str] = {
     "BPM_BACKUP_DB_SCHEMA_NAME": "Schema of the archive; `migrate` creates it. One schema serves one engine.",
     "BPM_TIME_ZONE": "IANA zone in which the engine's JVM writes its times, which carry no zone.",
     "BPM_CLOB_MODE": "How the engine stores long texts: as `pointer` to a large object or as `text`. `auto` looks.",
+    **{f"STORAGE_BACKEND_REDIS_{name}": words for name, words in _REDIS.items()},
+    **{f"LOWCODE_FILE_STORAGE_BACKEND_CEPH_{name}": words for name, words in _FILES.items()},
+    "STORAGE_FORM_DATA_KEYSPACE": "Keyspace of form data and signatures.",
+    "STORAGE_MESSAGE_PAYLOAD_KEYSPACE": "Keyspace of message payloads.",
+    "INTERIM_ENGINE": "The engine that the stores belong to.",
+    "INTERIM_CLEANUP_ENABLED": "Whether the sensor `interim_data_expiry` is on when Dagster first sees it.",
+    "INTERIM_BATCH_SIZE": "Ended processes in one piece of work.",
+    "INTERIM_OVERLAP_HOURS": "How late an end may be committed, or how wrong a clock be, to be seen by the cleanup.",
+    "INTERIM_SWEEP_ENABLED": "Whether the schedule `interim_data_sweep_nightly` is on when Dagster first sees it.",
+    "INTERIM_SWEEP_WINDOW_START": "When the window opens, and the sweep starts.",
+    "INTERIM_SWEEP_WINDOW_END": "When the window closes; earlier than the start means the next day.",
+    "INTERIM_SWEEP_TIME_ZONE": "IANA zone of both times.",
+    "INTERIM_GRACE_HOURS": "How long something must have looked left behind before a sweep removes it.",
+    "INTERIM_SCAN_COUNT": "Keys that one step of a sweep looks at.",
+    "INTERIM_KEYS_PER_SECOND": "How fast a sweep walks over Redis, at most.",
+    "INTERIM_SCRUB_TOKENS": "Whether the nightly sweep takes out expired access tokens, too.",
     "DAGSTER_PG_URL": "Storage of Dagster: `postgresql+psycopg2://user:password@host:port/database`.",
     "NIGHTLY_BACKUP_ENABLED": "Whether the schedule `nightly_backup` is on when Dagster first sees it.",
     "NIGHTLY_BACKUP_WINDOW_START": "When the window opens, and the run starts.",
