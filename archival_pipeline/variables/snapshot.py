@@ -164,7 +164,10 @@ def _own_inputs(history: History, activity: Activity) -> list[Entry]:
 
     What the activity itself did in the same millisecond looks the same and is flagged.
     """
-    if activity.type == MULTI_INSTANCE_BODY or len(history.by_execution[activity.execution_id]) > 1:
+    inside = history.subtree(activity)
+    if activity.type == MULTI_INSTANCE_BODY or activity.execution_id == history.process.id:
+        return []
+    if any(row.id not in inside for row in history.by_execution[activity.execution_id]):
         return []
     owner = Owner(OwnerKind.SCOPE, activity.id, activity.activity_id, activity.execution_id, 0)
     keys = history.keys
