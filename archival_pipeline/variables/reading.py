@@ -6,10 +6,12 @@ transaction that the caller holds, so that the engine may go on writing. Not her
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+from psycopg import sql
 
 from archival_pipeline import errors
 from archival_pipeline.database.connections import connect
@@ -19,9 +21,9 @@ from archival_pipeline.variables.history import Activity, Change, History, JobSu
 from archival_pipeline.variables.values import Content, Value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from archival_pipeline.settings import DatabaseSettings
+    from archival_pipeline.settings_camunda import CamundaSettings
 
 INLINE_BYTES = 1024 * 1024
 NO_LIMIT = 2**31 - 1
@@ -31,8 +33,30 @@ _SUCCESS = 2
 _BEFORE = "async-before"
 
 
+# Every engine table in the statements; an installation may have put a prefix before their names.
+_TABLE = re.compile(r"(?<=FROM |JOIN )(act_[a-z_]+)")
+
+
+class Reader:
+    """One read-only view of the engine's database."""
+
+    def __init__(self, session: psycopg.Connection[Any], prefix: str) -> None:
+        self._session = session
+        self._prefix = prefix
+
+    def rows(self, name: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """All rows of the statement ``sql/camunda/<name>.sql``."""
+        text = load_sql(f"camunda/{name}")
+        parts = _TABLE.split(text)
+        # Every second part is a table's name.
+        composed = sql.Composed(
+            sql.Identifier(self._prefix + part) if place % 2 else sql.SQL(part) for place, part in enumerate(parts)
+        )
+        return self._session.execute(composed, values, binary=True).fetchall()
+
+
 @contextmanager
-def reading(settings: DatabaseSettings) -> Iterator[psycopg.Connection[Any]]:
+def reading(settings: CamundaSettings) -> Iterator[Reader]:
     """One read-only view of the engine's database.
 
     Raises:
@@ -43,13 +67,13 @@ def reading(settings: DatabaseSettings) -> Iterator[psycopg.Connection[Any]]:
         with connect(settings, purpose=doing) as session:
             session.read_only = True
             session.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-            yield session
+            yield Reader(session, settings.table_prefix)
     except psycopg.Error as error:
         raise errors.from_database(error, doing) from error
 
 
 def process_of(
-    session: psycopg.Connection[Any], *, process_instance_id: str | None = None, activity_instance_id: str | None = None
+    reader: Reader, *, process_instance_id: str | None = None, activity_instance_id: str | None = None
 ) -> Process:
     """The process instance, found by its own id or by an activity instance's.
 
@@ -57,7 +81,7 @@ def process_of(
         SnapshotError: there is no such instance, or the engine's history level is below full.
     """
     wanted = {"process_instance_id": process_instance_id, "activity_instance_id": activity_instance_id}
-    row = session.execute(load_sql("camunda/variables_process"), wanted).fetchone()
+    row = next(iter(reader.rows("variables_process", wanted)), None)
     level = row[-1] if row is not None else None
     if level != _FULL:
         name = _LEVELS.get(str(level), "unknown" if level is None else f"a custom one, {level}")
@@ -75,12 +99,12 @@ def process_of(
     return Process(*row[:-1])
 
 
-def history_of(session: psycopg.Connection[Any], process: Process) -> History:
+def history_of(reader: Reader, process: Process) -> History:
     """Everything about the instance but values."""
-    activities = _rows(session, "variables_activities", process.id)
-    variables = _rows(session, "variables_variables", process.id)
-    changes = _rows(session, "variables_changes", process.id)
-    jobs = _rows(session, "variables_jobs", process.id)
+    activities = _rows(reader, "variables_activities", process.id)
+    variables = _rows(reader, "variables_variables", process.id)
+    changes = _rows(reader, "variables_changes", process.id)
+    jobs = _rows(reader, "variables_jobs", process.id)
     done = {job[3] for job in jobs if job[4] == _SUCCESS}
     return History(
         process,
@@ -92,18 +116,18 @@ def history_of(session: psycopg.Connection[Any], process: Process) -> History:
     )
 
 
-def activities_of(session: psycopg.Connection[Any], process: Process) -> list[Activity]:
+def activities_of(reader: Reader, process: Process) -> list[Activity]:
     """The activity instances alone."""
-    return list(map(Activity._make, _rows(session, "variables_activities", process.id)))
+    return list(map(Activity._make, _rows(reader, "variables_activities", process.id)))
 
 
 def values_of(
-    session: psycopg.Connection[Any], change_ids: Iterable[str], *, inline_bytes: int = INLINE_BYTES
+    reader: Reader, change_ids: Iterable[str], *, inline_bytes: int = INLINE_BYTES
 ) -> dict[str, Value]:
     """The values of changes, by their ids.
 
     Args:
-        session: the same one that the history came from.
+        reader: the same one that the history came from.
         change_ids: ids of changes.
         inline_bytes: the longest byte array to read along; of a longer one only size and digest are read.
 
@@ -112,7 +136,7 @@ def values_of(
     """
     wanted = {"ids": list(change_ids), "inline_bytes": inline_bytes}
     found = {}
-    for row in session.execute(load_sql("camunda/variables_values"), wanted, binary=True):
+    for row in reader.rows("variables_values", wanted):
         change_id, kind, text, text2, long, double, size, digest, data, lost = row
         if lost:
             raise failures.SnapshotError(
@@ -124,6 +148,5 @@ def values_of(
     return found
 
 
-def _rows(session: psycopg.Connection[Any], name: str, process_instance_id: str) -> list[tuple[Any, ...]]:
-    wanted = {"process_instance_id": process_instance_id}
-    return session.execute(load_sql(f"camunda/{name}"), wanted, binary=True).fetchall()
+def _rows(reader: Reader, name: str, process_instance_id: str) -> list[tuple[Any, ...]]:
+    return reader.rows(name, {"process_instance_id": process_instance_id})
