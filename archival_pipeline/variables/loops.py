@@ -9,6 +9,7 @@ Not here: sequential bodies, whose variables all live on the body's own executio
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from archival_pipeline.variables.history import LOOP_COUNTER, MULTI_INSTANCE_BODY
@@ -24,7 +25,7 @@ class Loops:
 
     def __init__(self, history: History) -> None:
         self._history = history
-        self._counters: dict[tuple[str, str], int] | None = None
+        self._ranks: dict[str, dict[str, int]] = {}
         self._by_job: dict[str, str | None] = {}
         self._jobs_of: defaultdict[str, list[tuple[int, str | None]]] = defaultdict(list)
         if history.keys.comparable:
@@ -38,7 +39,7 @@ class Loops:
 
     def executions(self, body: Activity) -> dict[str, int]:
         """Counter by concurrent execution of a body."""
-        return {execution: value for (of, execution), value in self._all().items() if of == body.id}
+        return self._counters.get(body.id, {})
 
     def execution_of(self, inner: Activity, body: Activity) -> str | None:
         """The concurrent execution that an inner instance ran on; None where history does not tell."""
@@ -59,19 +60,22 @@ class Loops:
             return None
         executions = self.executions(body)
         if not executions:
-            siblings = self._history.children[body.id]
             # Sequential: rounds follow each other, so the rank is the counter.
-            return siblings.index(activity) if self._history.keys.comparable else None
+            return self._rank(activity, body) if self._history.keys.comparable else None
         execution = self.execution_of(activity, body)
         return executions[execution] if execution is not None else None
 
     def _from_rank(self, inner: Activity, body: Activity, executions: Mapping[str, int]) -> str | None:
-        siblings = self._history.children[body.id]
-        counters = Counter(executions.values())
-        rank = siblings.index(inner)
-        if len(siblings) > len(executions) or counters[rank] != 1:
+        if len(self._history.children[body.id]) > len(executions):
             return None
-        return next(execution for execution, value in executions.items() if value == rank)
+        rank = self._rank(inner, body)
+        found = [execution for execution, value in executions.items() if value == rank]
+        return found[0] if len(found) == 1 else None
+
+    def _rank(self, inner: Activity, body: Activity) -> int:
+        if body.id not in self._ranks:
+            self._ranks[body.id] = {row.id: place for place, row in enumerate(self._history.children[body.id])}
+        return self._ranks[body.id][inner.id]
 
     def _from_jobs(self, inner: Activity) -> str | None:
         """The first success after the inner instance's id is that of its job, unless another instance maps to it."""
@@ -88,12 +92,15 @@ class Loops:
         taken = Counter(places.values())
         return {row: jobs[at][1] if at is not None and taken[at] == 1 else None for row, at in places.items()}
 
-    def _all(self) -> dict[tuple[str, str], int]:
-        if self._counters is None:
-            self._counters = dict(self._read())
-        return self._counters
+    @cached_property
+    def _counters(self) -> dict[str, dict[str, int]]:
+        """Counter by execution by body."""
+        found: defaultdict[str, dict[str, int]] = defaultdict(dict)
+        for body, execution, value in self._read():
+            found[body][execution] = value
+        return found
 
-    def _read(self) -> Iterable[tuple[tuple[str, str], int]]:
+    def _read(self) -> Iterable[tuple[str, str, int]]:
         for variable in self._history.variables.values():
             changes = self._history.changes.get(variable.id)
             if variable.name != LOOP_COUNTER or not changes or changes[0].source is None:
@@ -103,7 +110,7 @@ class Loops:
             if body is None or body.type != MULTI_INSTANCE_BODY or last.counter is None or last.execution_id is None:
                 continue
             if last.execution_id != body.execution_id:
-                yield (body.id, last.execution_id), last.counter
+                yield body.id, last.execution_id, last.counter
 
 
 def _first_after(jobs: list[tuple[int, str | None]], key: int) -> int | None:

@@ -50,7 +50,7 @@ class Reader:
         parts = _TABLE.split(text)
         # Every second part is a table's name.
         composed = sql.Composed(
-            sql.Identifier(self._prefix + part) if place % 2 else sql.SQL(part) for place, part in enumerate(parts)
+            [sql.Identifier(self._prefix + part) if place % 2 else sql.SQL(part) for place, part in enumerate(parts)]
         )
         return self._session.execute(composed, values, binary=True).fetchall()
 

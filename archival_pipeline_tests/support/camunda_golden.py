@@ -10,9 +10,14 @@ import json
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from psycopg import sql
 
 from archival_pipeline.variables.history import Activity, Change, History, JobSuccess, Process, Variable
+
+if TYPE_CHECKING:
+    import psycopg
 
 _FOLDER = Path(__file__).with_suffix("")
 _VALUES = ("bytearray_id_", "double_", "long_", "text_", "text2_")
@@ -95,3 +100,24 @@ def _moment(text: str) -> datetime:
 
 def _maybe(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
+
+
+def load(session: psycopg.Connection[Any], prefix: str = "") -> None:
+    """Copy every row into the tables of a Camunda database; the caller owns the transaction."""
+    for path in sorted(_FOLDER.glob("*.csv")):
+        rows = table(path.stem)
+        if rows:
+            _copy(session, f"{prefix}{path.stem}", rows)
+
+
+def _copy(session: psycopg.Connection[Any], name: str, rows: list[dict[str, str | None]]) -> None:
+    columns = list(rows[0])
+    names = ["bytes_" if column == "bytes_hex" else column for column in columns]
+    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
+        sql.Identifier(name), sql.SQL(", ").join(map(sql.Identifier, names))
+    )
+    with session.cursor() as cursor, cursor.copy(statement) as copy:
+        for row in rows:
+            copy.write_row(
+                [bytes.fromhex(row[column] or "") if column == "bytes_hex" else row[column] for column in columns]
+            )
