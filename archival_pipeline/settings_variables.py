@@ -13,7 +13,7 @@ from typing import Annotated
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 
-from archival_pipeline.settings import _Environment, _read
+from archival_pipeline.settings import BackupSettings, _Environment, _read
 
 _URL = re.compile(r"https?://[^\s/@?#]+(/[^\s?#]*)?")
 _PLACE = re.compile(r"[^:\s]+:[^\s]+")
@@ -101,4 +101,14 @@ def load_kept_snapshots() -> KeptSnapshotSettings:
         ConfigurationError: one message that names every wrong variable.
     """
     settings: KeptSnapshotSettings = _read({"kept": KeptSnapshotSettings})["kept"]
+    return settings
+
+
+def load_backup() -> BackupSettings:
+    """Read where the audit of restores is written, without asking for the primary.
+
+    Raises:
+        ConfigurationError: one message that names every missing or wrong variable.
+    """
+    settings: BackupSettings = _read({"backup": BackupSettings})["backup"]
     return settings

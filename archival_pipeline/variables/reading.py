@@ -121,9 +121,7 @@ def activities_of(reader: Reader, process: Process) -> list[Activity]:
     return list(map(Activity._make, _rows(reader, "variables_activities", process.id)))
 
 
-def values_of(
-    reader: Reader, change_ids: Iterable[str], *, inline_bytes: int = INLINE_BYTES
-) -> dict[str, Value]:
+def values_of(reader: Reader, change_ids: Iterable[str], *, inline_bytes: int = INLINE_BYTES) -> dict[str, Value]:
     """The values of changes, by their ids.
 
     Args:

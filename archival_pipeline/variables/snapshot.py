@@ -52,6 +52,7 @@ class Snapshot:
     Attributes:
         process: the instance.
         activity: the activity instance; None for a moment of the whole instance.
+        parent: the activity instance around it; None at the top.
         boundary: which moment of it.
         after_outputs: whether output parameters count.
         moment: the time asked for, in the engine's zone; None for an activity instance.
@@ -64,6 +65,7 @@ class Snapshot:
     after_outputs: bool = False
     moment: datetime | None = None
     path: tuple[str, ...] = ()
+    parent: Activity | None = None
     visible: tuple[Entry, ...] = ()
     shadowed: tuple[Entry, ...] = ()
     uncertain: tuple[Entry, ...] = ()
@@ -113,6 +115,7 @@ def of_activity(
         boundary=boundary,
         after_outputs=after_outputs and boundary is Boundary.END,
         path=tuple(path.ids),
+        parent=history.activities.get(activity.parent_id or ""),
         own_inputs=tuple(own),
     )
 

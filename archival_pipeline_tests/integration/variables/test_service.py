@@ -151,9 +151,7 @@ def test_a_moment_of_a_whole_instance(golden_database: CamundaSettings) -> None:
     shown = service.show(golden_database, Moment(process_instance_id=process, at=ended), now=NOW)
 
     assert shown.snapshot.visible
-    before = service.show(
-        golden_database, Moment(process_instance_id=process, at=ended - timedelta(hours=1)), now=NOW
-    )
+    before = service.show(golden_database, Moment(process_instance_id=process, at=ended - timedelta(hours=1)), now=NOW)
     assert before.snapshot.entries() == ()
 
 
