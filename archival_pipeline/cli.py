@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import click
 
-from archival_pipeline.commands import asking, audits, moving, output, steering, upkeep
+from archival_pipeline.commands import asking, audits, moving, output, steering, upkeep, variables
 
 _EPILOG = """\
 \b
@@ -61,6 +61,7 @@ for command in (
     steering.stop,
     steering.reconcile,
     audits.audits,
+    variables.variables,
     api,
 ):
     cli.add_command(command)

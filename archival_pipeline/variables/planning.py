@@ -18,7 +18,7 @@ from archival_pipeline.variables.plan import Operation, Plan, Step
 if TYPE_CHECKING:
     from archival_pipeline.variables.history import Activity
     from archival_pipeline.variables.service import Shown
-    from archival_pipeline.variables.state import Live, Node
+    from archival_pipeline.variables.state import Ended, Live, Node
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
