@@ -1,4 +1,4 @@
-"""Environment to settings of variable snapshots: how to reach the engine's REST API, and what is kept.
+"""Environment to settings of variable snapshots: how to reach the engine's REST API.
 
 What each variable means to an operator is in ``docs/configuration.md``. Not here: the engine's database
 (``settings_camunda.py``).
@@ -16,7 +16,6 @@ from pydantic import AliasChoices, Field, SecretStr, field_validator, model_vali
 from archival_pipeline.settings import BackupSettings, _Environment, _read
 
 _URL = re.compile(r"https?://[^\s/@?#]+(/[^\s?#]*)?")
-_PLACE = re.compile(r"[^:\s]+:[^\s]+")
 
 
 class CamundaRestSettings(_Environment):
@@ -58,30 +57,6 @@ class CamundaRestSettings(_Environment):
         return self
 
 
-class KeptSnapshotSettings(_Environment):
-    """Which snapshots are kept without being asked for; none unless places are named."""
-
-    places: str = Field("", validation_alias=AliasChoices("VARIABLE_SNAPSHOTS_KEEP"))
-    boundary: Annotated[str, Field(pattern="^(start|end)$")] = Field(
-        "start", validation_alias=AliasChoices("VARIABLE_SNAPSHOTS_BOUNDARY")
-    )
-
-    @field_validator("places")
-    @classmethod
-    def _pairs(cls, text: str) -> str:
-        for place in filter(None, (part.strip() for part in text.split(","))):
-            if not _PLACE.fullmatch(place):
-                message = f"{place!r} is not processKey:activityId; several are divided by commas"
-                raise ValueError(message)
-        return text
-
-    @property
-    def pairs(self) -> tuple[tuple[str, str], ...]:
-        """Process key and activity id of each place."""
-        found = (part.strip().partition(":") for part in self.places.split(",") if part.strip())
-        return tuple((key, activity) for key, _, activity in found)
-
-
 def load_camunda_rest() -> CamundaRestSettings | None:
     """Read how to reach the engine's REST API; None where CAMUNDA_REST_URL is not set.
 
@@ -91,16 +66,6 @@ def load_camunda_rest() -> CamundaRestSettings | None:
     if not os.environ.get("CAMUNDA_REST_URL"):
         return None
     settings: CamundaRestSettings = _read({"rest": CamundaRestSettings})["rest"]
-    return settings
-
-
-def load_kept_snapshots() -> KeptSnapshotSettings:
-    """Read which snapshots to keep.
-
-    Raises:
-        ConfigurationError: one message that names every wrong variable.
-    """
-    settings: KeptSnapshotSettings = _read({"kept": KeptSnapshotSettings})["kept"]
     return settings
 
 

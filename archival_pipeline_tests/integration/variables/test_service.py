@@ -33,11 +33,11 @@ def _moment(line: dict[str, Any]) -> Moment:
     return Moment(activity_instance_id=line["activity_instance_id"], boundary=Boundary(line["at"]))
 
 
-def test_values_of_every_type_come_out_as_the_engine_saw_them(golden_database: CamundaSettings) -> None:
+def test_values_of_every_type_come_out_as_the_engine_saw_them(golden: CamundaSettings) -> None:
     for line in camunda_golden.expected():
         if line["history_only"] != "exact":
             continue
-        shown = service.show(golden_database, _moment(line), now=NOW)
+        shown = service.show(golden, _moment(line), now=NOW)
         for entry in shown.snapshot.visible:
             seen, value = line["visible"][entry.name], shown.value_of(entry)
             if line["at"] == "start" and seen["set_by_own_input_mapping"]:
@@ -63,7 +63,7 @@ def test_a_table_prefix_is_put_before_every_table(primary_database: DatabaseSett
 
 
 def test_a_snapshot_takes_six_queries_whatever_its_size(
-    golden_database: CamundaSettings, monkeypatch: pytest.MonkeyPatch
+    golden: CamundaSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
     rows = reading.Reader.rows
@@ -74,7 +74,7 @@ def test_a_snapshot_takes_six_queries_whatever_its_size(
 
     monkeypatch.setattr(reading.Reader, "rows", counted)
 
-    service.show(golden_database, _moment(_S1), now=NOW)
+    service.show(golden, _moment(_S1), now=NOW)
 
     assert len(asked) == len(set(asked)) == 6
 
@@ -122,44 +122,44 @@ def test_expired_history_is_said_and_refused_once_activity_instances_are_gone(
     assert caught.value.code == failures.INCOMPLETE
 
 
-def test_unknown_ids_are_said(golden_database: CamundaSettings) -> None:
+def test_unknown_ids_are_said(golden: CamundaSettings) -> None:
     for wanted in (Moment(activity_instance_id="A:none"), Moment(process_instance_id="none", at=NOW)):
         with pytest.raises(SnapshotError) as caught:
-            service.show(golden_database, wanted, now=NOW)
+            service.show(golden, wanted, now=NOW)
         assert caught.value.code == failures.NOT_FOUND
 
 
-def test_long_bytes_are_downloaded_and_not_shown(golden_database: CamundaSettings) -> None:
-    shown = service.show(golden_database, _moment(_S1), now=NOW, inline_bytes=4)
+def test_long_bytes_are_downloaded_and_not_shown(golden: CamundaSettings) -> None:
+    shown = service.show(golden, _moment(_S1), now=NOW, inline_bytes=4)
     entry = next(entry for entry in shown.snapshot.visible if entry.name == "fi")
     value = shown.value_of(entry)
     assert value is not None
     assert value.as_json()["truncated"]
     assert entry.change is not None
 
-    whole = service.content(golden_database, entry.change.id)
+    whole = service.content(golden, entry.change.id)
 
     assert whole.content is not None
     assert whole.content.data == b"hello"
     assert (whole.file_name, whole.media_type) == ("f.txt", "text/plain")
 
 
-def test_a_moment_of_a_whole_instance(golden_database: CamundaSettings) -> None:
+def test_a_moment_of_a_whole_instance(golden: CamundaSettings) -> None:
     process = _S1["process_instance_id"]
     ended = datetime(2026, 11, 20, 13, 28, 16, 704_000, tzinfo=UTC)
 
-    shown = service.show(golden_database, Moment(process_instance_id=process, at=ended), now=NOW)
+    shown = service.show(golden, Moment(process_instance_id=process, at=ended), now=NOW)
 
     assert shown.snapshot.visible
-    before = service.show(golden_database, Moment(process_instance_id=process, at=ended - timedelta(hours=1)), now=NOW)
+    before = service.show(golden, Moment(process_instance_id=process, at=ended - timedelta(hours=1)), now=NOW)
     assert before.snapshot.entries() == ()
 
 
-def test_differences_between_two_activities(golden_database: CamundaSettings) -> None:
+def test_differences_between_two_activities(golden: CamundaSettings) -> None:
     lines = [line for line in camunda_golden.expected() if line["scenario"] == "s1" and line["at"] == "end"]
     first, last = _moment(lines[0]), _moment(lines[-1])
 
-    _, _, found = service.diff(golden_database, first, last, now=NOW)
+    _, _, found = service.diff(golden, first, last, now=NOW)
 
     names = {difference.name: difference.kind for difference in found}
     for name in lines[0]["visible"].keys() | lines[-1]["visible"].keys():
@@ -169,12 +169,12 @@ def test_differences_between_two_activities(golden_database: CamundaSettings) ->
         assert (name not in names) == bool(same) or names[name] in {"uncertain", "moved"}
 
 
-def test_inner_instances_are_listed_with_their_loop_index(golden_database: CamundaSettings) -> None:
+def test_inner_instances_are_listed_with_their_loop_index(golden: CamundaSettings) -> None:
     process = next(line for line in camunda_golden.expected() if line["scenario"] == "s5")["process_instance_id"]
 
-    rows, total = service.activities(golden_database, process, Criteria(activity_id="M", page_size=2))
+    rows, total = service.activities(golden, process, Criteria(activity_id="M", page_size=2))
 
     assert total == 3
     assert [row.loop_index for row in rows] == [0, 1]
-    rest, _ = service.activities(golden_database, process, Criteria(activity_id="M", page_size=2, page_number=2))
+    rest, _ = service.activities(golden, process, Criteria(activity_id="M", page_size=2, page_number=2))
     assert [row.loop_index for row in rest] == [2]
