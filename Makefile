@@ -62,6 +62,10 @@ test-faults-ci: setup ## Run those of them that fit into a CI run
 bench: setup ## Measure the move against the raw pipe; ARGS=--large adds 50,000 trees
 	$(BIN)/python -m archival_pipeline_tests.bench $(ARGS)
 
+.PHONY: bench-variables
+bench-variables: setup ## Measure a variable snapshot of an instance with 100,000 changes
+	$(BIN)/python -m archival_pipeline_tests.bench.variables $(ARGS)
+
 .PHONY: lint
 lint: setup ## Check style, types, layers, SQL, the lock and the Dagster definitions
 	$(BIN)/ruff check .

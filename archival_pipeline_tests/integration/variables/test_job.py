@@ -55,8 +55,8 @@ def test_the_job_shows_a_plan_and_applies_it_on_wish(
         shown = _run()
 
         assert server.sent() == []
-    shown.filter_events(lambda event: event.is_successful_output)
-        expects = metadata[1][0].step_output_data.metadata["expects"].value
+        outputs = shown.filter_events(lambda event: event.is_successful_output)
+        expects = outputs[0].step_output_data.metadata["expects"].value
 
         with pytest.raises(Failure, match="moved on"):
             _run(apply=True, expects="0" * 64)
