@@ -33,6 +33,12 @@ SETTINGS: dict[str, str] = {
     "NIGHTLY_BACKUP_BEFORE_NO_OF_DAYS": "Only trees that ended at least so many days ago.",
     "NIGHTLY_BACKUP_PROCESS_NAME": "Only this process; every process if it is not set.",
     "NIGHTLY_BACKUP_PAUSE_MS": "Milliseconds each lane rests after a batch.",
+    "CAMUNDA_REST_URL": "The engine's REST API, such as `https://engine/engine-rest`. Not set: nothing is planned.",
+    "CAMUNDA_REST_USERNAME": "User of the engine, for basic authentication.",
+    "CAMUNDA_REST_PASSWORD": "Password of that user.",
+    "CAMUNDA_REST_TOKEN": "Bearer token, instead of user and password.",
+    "CAMUNDA_REST_CA_CERT_PATH": "File with the CA certificate of the engine. Without it, the system's own list counts.",
+    "CAMUNDA_REST_TIMEOUT_SECONDS": "How long to wait for one answer.",
     "BACKUP_PARTITIONS_START": "First day that `process_backup_by_day` offers.",
 }
 
