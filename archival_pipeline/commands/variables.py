@@ -54,8 +54,8 @@ def variables() -> None:
 @click.option("--state", type=click.Choice(["running", "completed", "cancelled"]), help="Only this state.")
 @click.option("--parent", "parent_id", help="Only what ran inside this activity instance.")
 @click.option("--loop-index", type=click.IntRange(0), help="Only this round of a multi-instance activity.")
-@click.option("--page-number", type=click.IntRange(1), default=1, show_default=True)
-@click.option("--page-size", type=click.IntRange(1, 1000), default=100, show_default=True)
+@click.option("--page-number", type=click.IntRange(1), default=1, show_default=True, help="Page, from 1.")
+@click.option("--page-size", type=click.IntRange(1, 1000), default=100, show_default=True, help="Rows per page.")
 def activities(process_instance_id: str, **criteria: Any) -> None:
     """List the activity instances of a process instance, to choose one from."""
     settings = service.camunda()
@@ -87,8 +87,8 @@ def at(process_instance_id: str, moment: datetime) -> None:
 @variables.command(cls=JsonCommand)
 @click.argument("before")
 @click.argument("after")
-@click.option("--before-at", type=_BOUNDARY, default="start", show_default=True)
-@click.option("--after-at", type=_BOUNDARY, default="end", show_default=True)
+@click.option("--before-at", type=_BOUNDARY, default="start", show_default=True, help="Of BEFORE.")
+@click.option("--after-at", type=_BOUNDARY, default="end", show_default=True, help="Of AFTER.")
 def diff(before: str, after: str, before_at: str, after_at: str) -> None:
     """Show what differs between the snapshots of two activity instances."""
     sides = (service.Moment(before, Boundary(before_at)), service.Moment(after, Boundary(after_at)))
@@ -122,8 +122,8 @@ def download(change_id: str, target: Path) -> None:
 @click.option("--accept", multiple=True, help="Put this name back despite its flags; may be repeated.")
 @click.option("--remove-newer", is_flag=True, help="Remove process variables that the snapshot does not have.")
 @click.option("--activate", is_flag=True, help="Activate a suspended instance before its tokens are moved.")
-@click.option("--skip-custom-listeners", is_flag=True)
-@click.option("--skip-io-mappings", is_flag=True)
+@click.option("--skip-custom-listeners", is_flag=True, help="As the engine's option.")
+@click.option("--skip-io-mappings", is_flag=True, help="As the engine's option.")
 @click.option("--annotation", help="For the engine's operation log.")
 @click.option("--output", "target", type=click.Path(dir_okay=False, path_type=Path), help="Save the plan; a new file.")
 def plan(activity_instance_id: str, at: str, target: Path | None, *, after_outputs: bool, **wishes: Any) -> None:

@@ -37,7 +37,7 @@ SETTINGS: dict[str, str] = {
     "CAMUNDA_REST_USERNAME": "User of the engine, for basic authentication.",
     "CAMUNDA_REST_PASSWORD": "Password of that user.",
     "CAMUNDA_REST_TOKEN": "Bearer token, instead of user and password.",
-    "CAMUNDA_REST_CA_CERT_PATH": "File with the CA certificate of the engine. Without it, the system's own list counts.",
+    "CAMUNDA_REST_CA_CERT_PATH": "File with the engine's CA certificate. Without it, the system's own list counts.",
     "CAMUNDA_REST_TIMEOUT_SECONDS": "How long to wait for one answer.",
     "BACKUP_PARTITIONS_START": "First day that `process_backup_by_day` offers.",
 }
