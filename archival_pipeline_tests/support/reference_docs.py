@@ -13,7 +13,7 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
-from archival_pipeline import errors, settings, settings_variables
+from archival_pipeline import errors, settings, settings_api, settings_variables
 from archival_pipeline.archival.filters import Filters
 from archival_pipeline.archival.options import Options
 from archival_pipeline.archival.trees import REASONS
@@ -80,7 +80,7 @@ def _type(schema: Mapping[str, Any], about: Mapping[str, Any]) -> str:
 
 
 def _limits(about: Mapping[str, Any]) -> str:
-    low, high = about.get("minimum"), about.get("maximum", about.get("maxLength"))
+    low, high = about.get("minimum", about.get("exclusiveMinimum")), about.get("maximum", about.get("maxLength"))
     if low is not None and high is not None and high < _BIGGEST:
         return f", {low} to {high}"
     if low is not None:
@@ -188,6 +188,9 @@ PARTS: dict[str, tuple[str, Callable[[], str]]] = {
     "dagster": ("docs/configuration.md", lambda: settings_of(settings.DagsterSettings)),
     "nightly": ("docs/configuration.md", lambda: settings_of(settings.NightlySettings)),
     "camunda_rest": ("docs/configuration.md", lambda: settings_of(settings_variables.CamundaRestSettings)),
+    "service": ("docs/configuration.md", lambda: settings_of(settings_api.ServiceSettings)),
+    "security": ("docs/configuration.md", lambda: settings_of(settings_api.SecuritySettings)),
+    "limits": ("docs/configuration.md", lambda: settings_of(settings_api.LimitSettings)),
     "filters": ("docs/configuration.md", lambda: fields_of(Filters)),
     "options": ("docs/configuration.md", lambda: fields_of(Options)),
     "rights": ("docs/security.md", rights),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import click
 import pytest
 
 from archival_pipeline.archival.filters import Filters
@@ -15,7 +16,6 @@ from archival_pipeline.commands import output
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import click
 
 SETTINGS = {
     "DB_HOST": "127.0.0.1",
