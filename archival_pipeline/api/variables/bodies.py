@@ -77,11 +77,11 @@ class Snapshot(_Body):
 class Side(_Body):
     """Which snapshot."""
 
-    process_instance_id: str
-    activity_instance_id: str | None
-    at: Literal["start", "end"] | None
-    after_outputs: bool
-    moment: str | None
+    process_instance_id: str = Field(description="The process instance.")
+    activity_instance_id: str | None = Field(description="The activity instance; none for a moment.")
+    at: Literal["start", "end"] | None = Field(description="Which moment of it.")
+    after_outputs: bool = Field(description="Whether output parameters count.")
+    moment: str | None = Field(description="The moment asked for.")
 
 
 class Difference(_Body):
@@ -96,6 +96,6 @@ class Difference(_Body):
 class Comparison(_Body):
     """What differs between two snapshots."""
 
-    before: Side
-    after: Side
-    differences: list[Difference]
+    before: Side = Field(description="The first snapshot.")
+    after: Side = Field(description="The second snapshot.")
+    differences: list[Difference] = Field(description="What is not the same; empty if nothing differs.")

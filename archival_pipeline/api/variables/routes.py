@@ -58,7 +58,6 @@ _ActivityId = Annotated[
     ),
 ]
 _At = Annotated[Literal["start", "end"], Query(description="Before entry, or at the end event.")]
-_Text = Annotated[str | None, Query(max_length=320)]
 
 
 def install(app: FastAPI, prefix: str, limits: LimitSettings) -> None:
@@ -94,11 +93,18 @@ async def activity_instances(
     response: Response,
     process_instance_id: _ProcessId,
     *,
-    activity_id: Annotated[_Text, Query(alias="activityId")] = None,
-    activity_type: Annotated[_Text, Query(alias="activityType")] = None,
-    state: Annotated[Literal["running", "completed", "cancelled"] | None, Query()] = None,
-    parent: Annotated[_Text, Query(alias="parentActivityInstanceId")] = None,
-    loop_index: Annotated[int | None, Query(alias="loopIndex", ge=0)] = None,
+    activity_id: Annotated[
+        str | None, Query(alias="activityId", max_length=320, description="Only this activity of the model.")
+    ] = None,
+    activity_type: Annotated[
+        str | None, Query(alias="activityType", max_length=320, description="Only this type, such as userTask.")
+    ] = None,
+    state: Annotated[Literal["running", "completed", "cancelled"] | None, Query(description="Only this state.")] = None,
+    parent: Annotated[
+        str | None,
+        Query(alias="parentActivityInstanceId", max_length=320, description="Only what ran inside this one."),
+    ] = None,
+    loop_index: Annotated[int | None, Query(alias="loopIndex", ge=0, description="Only this round.")] = None,
     page_number: pages.PageNumber = 1,
     page_size: pages.PageSize = None,
 ) -> list[dict[str, Any]]:
