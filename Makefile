@@ -83,6 +83,9 @@ bench-cleanup: setup ## Measure the history cleanup beside the engine's own rule
 .PHONY: bench-interim
 bench-interim: setup ## Measure the cleanup of interim data of 100,000 processes beside a plain loop
 	$(BIN)/python -m archival_pipeline_tests.bench_interim $(ARGS)
+.PHONY: bench-variables
+bench-variables: setup ## Measure a variable snapshot of an instance with 100,000 changes
+	$(BIN)/python -m archival_pipeline_tests.bench.variables $(ARGS)
 
 .PHONY: lint
 lint: setup ## Check style, types, layers, SQL, the lock and the Dagster definitions

@@ -10,6 +10,7 @@ import click
 from archival_pipeline.commands import asking, audits, imixs, moving, output, steering, upkeep
 from archival_pipeline.commands import asking, audits, cleanup, moving, output, steering, upkeep
 from archival_pipeline.commands import asking, audits, interim, moving, output, steering, upkeep
+from archival_pipeline.commands import asking, audits, moving, output, steering, upkeep, variables
 
 _EPILOG = """\
 \b
@@ -65,6 +66,7 @@ for command in (
     audits.audits,
     cleanup.cleanup,
     interim.interim,
+    variables.variables,
     api,
     imixs.imixs,
 ):

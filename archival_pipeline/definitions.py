@@ -7,6 +7,7 @@ from dagster import Definitions
 from archival_pipeline.defs import imixs, jobs, schedules
 from archival_pipeline.defs import cleanup, jobs, schedules
 from archival_pipeline.defs import interim, interim_triggers, jobs, schedules
+from archival_pipeline.defs import jobs, schedules, variables
 from archival_pipeline.defs.resources import Mover
 from archival_pipeline.settings import load_nightly
 
@@ -17,6 +18,7 @@ defs = Definitions(
         jobs.process_restore,
         jobs.process_delete_bulk,
         *imixs.JOBS,
+        *variables.JOBS,
     ],
     schedules=[schedules.nightly_backup_schedule(load_nightly())],
     sensors=[*imixs.SENSORS],

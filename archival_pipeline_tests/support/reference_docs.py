@@ -13,7 +13,7 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
-from archival_pipeline import errors, settings, settings_api, settings_camunda, settings_cleanup, settings_imixs, settings_interim
+from archival_pipeline import errors, settings, settings_api, settings_camunda, settings_cleanup, settings_imixs, settings_interim, settings_variables
 from archival_pipeline.archival.filters import Filters
 from archival_pipeline.archival.options import Options
 from archival_pipeline.archival.trees import REASONS
@@ -196,6 +196,7 @@ PARTS: dict[str, tuple[str, Callable[[], str]]] = {
     "nightly": ("docs/configuration.md", lambda: settings_of(settings.NightlySettings)),
     "camunda": ("docs/configuration.md", lambda: settings_of(settings_camunda.CamundaSettings)),
     "cleanup": ("docs/configuration.md", lambda: settings_of(settings_cleanup.CleanupSettings)),
+    "camunda_rest": ("docs/configuration.md", lambda: settings_of(settings_variables.CamundaRestSettings)),
     "service": ("docs/configuration.md", lambda: settings_of(settings_api.ServiceSettings)),
     "security": ("docs/configuration.md", lambda: settings_of(settings_api.SecuritySettings)),
     "limits": ("docs/configuration.md", lambda: settings_of(settings_api.LimitSettings)),
