@@ -1,0 +1,2 @@
+-- Held by the session: one reader of a group at a time.
+SELECT pg_try_advisory_lock(hashtextextended('history_reader:' || current_schema() || ':' || %(group)s, 0)) AS taken

@@ -1,0 +1,10 @@
+-- Index: history_queue__created_at__i.
+DELETE FROM history_queue
+WHERE (topic, position) IN (
+    SELECT
+        topic,
+        position
+    FROM history_queue
+    WHERE created_at < %(limit)s
+    LIMIT %(rows)s
+)
