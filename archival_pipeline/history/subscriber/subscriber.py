@@ -93,8 +93,12 @@ class Subscriber:
                     break
             return self.progress
         finally:
-            if self._session is not None:
-                self._session.close()
+            self.close()
+
+    def close(self) -> None:
+        """Close the session; consumer and producer are their owner's."""
+        if self._session is not None:
+            self._session.close()
 
     def round(self, seconds: float) -> int:
         """One round; returns how many records it took."""
@@ -145,7 +149,7 @@ class Subscriber:
         tries = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(TransientDatabaseError),
             stop=tenacity.stop_after_attempt(_ATTEMPTS),
-            wait=tenacity.wait_exponential_jitter(initial=0.2, max=10),
+            wait=tenacity.wait_exponential_jitter(multiplier=0.2, max=10),
             sleep=self._sleep,
             reraise=True,
         )

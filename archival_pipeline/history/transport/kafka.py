@@ -137,18 +137,19 @@ class KafkaConsumer:
     def __init__(self, connection: Mapping[str, Any], group: str, topics: Sequence[str]) -> None:
         self._topics = list(topics)
         self._subscribed = False
-        self._consumer = Consumer(
-            {
-                **connection,
-                "client.id": "archival-pipeline",
-                "group.id": group,
-                "enable.auto.commit": False,
-                "enable.auto.offset.store": False,
-                "auto.offset.reset": "earliest",
-                "isolation.level": "read_committed",
-                "partition.assignment.strategy": "cooperative-sticky",
-            }
-        )
+        self._configuration = {
+            **connection,
+            "client.id": "archival-pipeline",
+            "group.id": group,
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "earliest",
+            "isolation.level": "read_committed",
+            "partition.assignment.strategy": "cooperative-sticky",
+        }
+        self._consumer = Consumer(self._configuration)
+        # A member of the group waits with its questions while the group sorts itself: this one never joins.
+        self._onlooker: Consumer | None = None
 
     def poll(self, limit: int, seconds: float) -> list[Record]:
         """Wait for records; what librdkafka mends by itself is no error."""
@@ -183,26 +184,29 @@ class KafkaConsumer:
     def lag(self) -> dict[str, int]:
         """High-water mark less committed offset, over all partitions; does not join the group."""
         try:
-            return {topic: self._lag_of(topic) for topic in self._topics}
+            if self._onlooker is None:
+                self._onlooker = Consumer(self._configuration)
+            return {topic: _lag_of(self._onlooker, topic) for topic in self._topics}
         except KafkaException as error:
             raise _failure("The lag cannot be read", error.args[0]) from error
 
     def close(self) -> None:
         """Leave the group, so that others take over at once."""
         self._consumer.close()
+        if self._onlooker is not None:
+            self._onlooker.close()
 
-    def _lag_of(self, topic: str) -> int:
-        described = self._consumer.list_topics(topic, timeout=_ASK_SECONDS).topics[topic]
-        if described.error is not None and described.error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
-            raise KafkaException(described.error)
-        places = [TopicPartition(topic, number) for number in described.partitions]
-        if not places:
-            return 0
-        total = 0
-        for place in self._consumer.committed(places, timeout=_ASK_SECONDS):
-            low, high = self._consumer.get_watermark_offsets(place, timeout=_ASK_SECONDS, cached=False)
-            total += high - max(place.offset, low)
-        return total
+
+def _lag_of(onlooker: Consumer, topic: str) -> int:
+    described = onlooker.list_topics(topic, timeout=_ASK_SECONDS).topics[topic]
+    if described.error is not None and described.error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+        raise KafkaException(described.error)
+    places = [TopicPartition(topic, number) for number in described.partitions]
+    total = 0
+    for place in onlooker.committed(places, timeout=_ASK_SECONDS) if places else []:
+        low, high = onlooker.get_watermark_offsets(place, timeout=_ASK_SECONDS, cached=False)
+        total += high - max(place.offset, low)
+    return total
 
 
 def _passes(fault: KafkaError) -> bool:

@@ -138,6 +138,8 @@ class TableConsumer:
             found += [_record(topic, row) for row in rows]
             if rows:
                 self._places[topic] = rows[-1][0]
+        # The other topic is first next time: a long one must not keep a short one waiting.
+        self._topics = (*self._topics[1:], *self._topics[:1])
         return found
 
     def _take_over(self, session: psycopg.Connection[Any]) -> bool:
