@@ -1,21 +1,21 @@
 """Settings of the execution history: its database, its stream, its interface.
 
 Each part is read by those who need it, so that a wrong Kafka setting does not keep the interface from starting. Not
-here: where the engine's database is.
+here: where the engine's database is (``settings_camunda.py``).
 """
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 
-from archival_pipeline.settings import DatabaseSettings, Name, Port, _Environment, _known_zone, _read
+from archival_pipeline.settings import DatabaseSettings, Name, Port, _Environment, _read
 
 
-class HistoryLevel(str, Enum):
+class HistoryLevel(StrEnum):
     """How much is published; each level holds the ones before it."""
 
     NONE = "NONE"
@@ -47,7 +47,6 @@ class HistoryStreamSettings(_Environment):
     process_topic: Name = Field("bpm-history-process", validation_alias=AliasChoices("HISTORY_PROCESS_TOPIC"))
     task_topic: Name = Field("bpm-history-task", validation_alias=AliasChoices("HISTORY_TASK_TOPIC"))
     group: Name = Field("process-history-api", validation_alias=AliasChoices("HISTORY_CONSUMER_GROUP"))
-    time_zone: str = Field("UTC", validation_alias=AliasChoices("HISTORY_ENGINE_TIME_ZONE"))
     batch_size: Annotated[int, Field(ge=1, le=50_000)] = Field(
         2_000, validation_alias=AliasChoices("HISTORY_BATCH_SIZE")
     )
@@ -61,11 +60,6 @@ class HistoryStreamSettings(_Environment):
     @classmethod
     def _any_case(cls, level: object) -> object:
         return level.upper() if isinstance(level, str) else level
-
-    @field_validator("time_zone")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        return _known_zone(name)
 
     @model_validator(mode="after")
     def _two_topics(self) -> HistoryStreamSettings:

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import pytest
 
 from archival_pipeline.local.postgres import EmbeddedPostgres, server_version
+from archival_pipeline_tests.support import camunda
 from archival_pipeline_tests.support.databases import TestDatabases
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from archival_pipeline.settings import DatabaseSettings
+    from archival_pipeline.settings_camunda import CamundaSettings
     from archival_pipeline_tests.support.databases import Builder
 
 SideName = Literal["primary", "backup"]
@@ -122,9 +124,15 @@ def database_from_template(request: pytest.FixtureRequest) -> Iterator[DatabaseF
 
 
 @pytest.fixture
+def camunda_database(database_from_template: DatabaseFactory) -> CamundaSettings:
+    """A fresh database with the empty tables of a Camunda engine."""
+    return camunda.camunda_settings(database_from_template(camunda.TEMPLATE, camunda.build))
+
+
+@pytest.fixture
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """An environment without any setting of the product, whatever the shell of the developer has set."""
     for name in list(os.environ):
-        if name.startswith(("DB_", "BPM_", "DAGSTER_")):
+        if name.startswith(("DB_", "BPM_", "CAMUNDA_", "DAGSTER_")):
             monkeypatch.delenv(name)
     return monkeypatch

@@ -2,8 +2,9 @@
 
 One chain of revisions per database, all in one alembic environment (``alembic/env.py``). Each revision runs SQL
 files, so what is reviewed is what is executed. The version stands in ``archival_schema_version`` of the configured
-schema; that of the execution history in a table of its own, because it may share a schema with the backup. There is no way back down: it would have to drop the audit trail. Not here: the archive tables, which are made
-from the engine's live schema.
+schema; that of the execution history in a table of its own, because it may share a schema with the backup. There is no
+way back down: it would have to drop the audit trail. Not here: the archive tables, which are made from the engine's
+live schema.
 """
 
 from __future__ import annotations

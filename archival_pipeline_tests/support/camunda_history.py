@@ -1,4 +1,4 @@
-"""The engine's history tables that the publisher reads, and what the engine does to them."""
+"""What an engine does to the tables of its history."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from archival_pipeline.database.connections import connect
+from archival_pipeline.local import camunda_schema
 
 if TYPE_CHECKING:
     import psycopg
@@ -15,36 +16,17 @@ if TYPE_CHECKING:
 
 AT = datetime(2026, 3, 1, 10, 0)  # noqa: DTZ001 - the engine writes times without zone
 
-_TABLES = """
-    CREATE TABLE act_ge_property (name_ varchar(64) PRIMARY KEY, value_ varchar(300), rev_ integer);
-    CREATE TABLE act_re_procdef (id_ varchar(64) PRIMARY KEY, name_ varchar(255), key_ varchar(255) NOT NULL);
-    CREATE TABLE act_hi_procinst (
-        id_ varchar(64) PRIMARY KEY, proc_inst_id_ varchar(64) NOT NULL UNIQUE, business_key_ varchar(255),
-        proc_def_key_ varchar(255), proc_def_id_ varchar(64) NOT NULL, start_time_ timestamp NOT NULL,
-        end_time_ timestamp, removal_time_ timestamp, start_user_id_ varchar(255),
-        super_process_instance_id_ varchar(64), root_proc_inst_id_ varchar(64), state_ varchar(255)
-    );
-    CREATE TABLE act_hi_taskinst (
-        id_ varchar(64) PRIMARY KEY, task_def_key_ varchar(255), proc_def_key_ varchar(255), proc_def_id_ varchar(64),
-        root_proc_inst_id_ varchar(64), proc_inst_id_ varchar(64), act_inst_id_ varchar(64), name_ varchar(255),
-        assignee_ varchar(255), start_time_ timestamp NOT NULL, end_time_ timestamp, delete_reason_ varchar(4000),
-        removal_time_ timestamp
-    );
-    CREATE TABLE act_hi_varinst (
-        id_ varchar(64) PRIMARY KEY, root_proc_inst_id_ varchar(64), proc_inst_id_ varchar(64),
-        name_ varchar(255) NOT NULL, create_time_ timestamp, text_ varchar(4000), state_ varchar(20)
-    );
-    CREATE INDEX ON act_hi_varinst (name_);
-    CREATE INDEX ON act_hi_varinst (proc_inst_id_, name_);
-    INSERT INTO act_ge_property VALUES ('historyLevel', '3', 1);
-    INSERT INTO act_re_procdef VALUES ('loan:1:d', 'Позика', 'loan'), ('check:1:d', 'Перевірка', 'check');
+_DEFINITIONS = """
+    INSERT INTO act_re_procdef (id_, name_, key_, version_, startable_)
+    VALUES ('loan:1:d', 'Позика', 'loan', 1, TRUE), ('check:1:d', 'Перевірка', 'check', 1, TRUE)
 """
 
 
 def create(database: DatabaseSettings) -> None:
-    """Builder of an engine's database with the tables of the history."""
+    """Builder of an engine's database with two process definitions."""
     with connect(database, purpose="test") as session:
-        session.execute(_TABLES)
+        camunda_schema.create(session)
+        session.execute(_DEFINITIONS)
 
 
 @dataclass
@@ -59,7 +41,8 @@ class Engine:
         self.session.execute(
             "INSERT INTO act_hi_procinst (id_, proc_inst_id_, business_key_, proc_def_key_, proc_def_id_, start_time_,"
             " start_user_id_, super_process_instance_id_, root_proc_inst_id_, state_)"
-            " VALUES (%(id)s, %(id)s, %(bk)s, %(key)s::text, %(key)s::text || ':1:d', %(at)s, 'olena', %(super)s, %(root)s, 'ACTIVE')",
+            " VALUES (%(id)s, %(id)s, %(bk)s, %(key)s::text, %(key)s::text || ':1:d', %(at)s, 'olena', %(super)s, %(root)s,"
+            " 'ACTIVE')",
             {
                 "id": f"p{number}",
                 "bk": f"key-{number}",
@@ -78,7 +61,9 @@ class Engine:
             [state, AT if over else None, f"p{number}"],
         )
 
-    def create_task(self, number: int | str, assignee: str | None = "olena", *, process: int | str | None = None) -> None:
+    def create_task(
+        self, number: int | str, assignee: str | None = "olena", *, process: int | str | None = None
+    ) -> None:
         """A user task is created."""
         owner = f"p{process if process is not None else number}"
         self.session.execute(

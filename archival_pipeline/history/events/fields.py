@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum
+from enum import StrEnum
 from typing import Literal
 
 Kind = Literal["process", "task"]
 Value = str | datetime | None
 
 
-class State(str, Enum):
+class State(StrEnum):
     """States of a process instance, as the engine names them."""
 
     ACTIVE = "ACTIVE"

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from archival_pipeline.history.publisher.source import Change
     from archival_pipeline.history.transport.ports import Producer
     from archival_pipeline.settings import DatabaseSettings
+    from archival_pipeline.settings_camunda import CamundaSettings
     from archival_pipeline.settings_history import HistoryLevel
 
 # (published before, over) -> what happened, in the engine's words.
@@ -61,13 +62,12 @@ class Publisher:
 
     def __init__(
         self,
-        engine: DatabaseSettings,
+        engine: CamundaSettings,
         history: DatabaseSettings,
         producer: Producer,
         topics: Topics,
         *,
         level: HistoryLevel,
-        time_zone: str,
         batch_size: int,
     ) -> None:
         """Build a publisher; nothing is opened yet.
@@ -78,7 +78,6 @@ class Publisher:
             producer: takes the messages.
             topics: where they go.
             level: how much is published.
-            time_zone: in which the engine writes its times.
             batch_size: messages sent at a time.
         """
         self._engine = engine
@@ -86,7 +85,6 @@ class Publisher:
         self._producer = producer
         self._topics = topics
         self._level = level
-        self._zone = time_zone
         self._batch_size = batch_size
 
     def publish(self) -> Published:
@@ -106,12 +104,12 @@ class Publisher:
                 closing(connect(self._engine, purpose="history publisher")) as engine,
                 closing(connect(self._history, purpose="history cursor", autocommit=True)) as history,
             ):
-                snapshot = Snapshot(engine, self._zone)
+                snapshot = Snapshot(engine, self._engine)
                 cursor = Cursor(history, snapshot.moment.source)
                 # The lock may have been another's when the snapshot was taken: an older picture must not get a
                 # newer version.
                 engine.rollback()
-                snapshot = Snapshot(engine, self._zone)
+                snapshot = Snapshot(engine, self._engine)
                 done.version = cursor.next_version()
                 if snapshot.moment.lacks_variables and "variable" in kinds:
                     done.warnings.append(_NO_VARIABLES)

@@ -12,10 +12,11 @@ Not here: what was published already, versions of events, sending.
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from psycopg import IsolationLevel
+from psycopg import IsolationLevel, sql
 from psycopg.rows import dict_row
 
 from archival_pipeline.database.sqlfiles import load_sql
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import psycopg
 
     from archival_pipeline.history.events.fields import Value
+    from archival_pipeline.settings_camunda import CamundaSettings
 
 CHANGE_KINDS = ("process", "task", "variable")
 # Levels hold the ones before them; what the engine writes at FULL besides is not for users.
@@ -38,6 +40,7 @@ _KINDS_OF_LEVEL: dict[HistoryLevel, tuple[str, ...]] = {
     HistoryLevel.FULL: CHANGE_KINDS,
 }
 _AUDIT = 2
+_TABLE = re.compile(r"\bact_(ge_property|re_procdef|hi_procinst|hi_taskinst|hi_varinst)\b")
 _BEGINNING = -(2**62)
 
 
@@ -97,18 +100,18 @@ class Change:
 class Snapshot:
     """One read of the engine: everything in it is of one moment."""
 
-    def __init__(self, session: psycopg.Connection[Any], time_zone: str) -> None:
+    def __init__(self, session: psycopg.Connection[Any], engine: CamundaSettings) -> None:
         """Begin the read; the session's transaction lasts until its owner ends it.
 
         Args:
             session: of the engine's database, outside a transaction.
-            time_zone: in which the engine writes its times.
+            engine: the zone of its times, and the prefix of its tables.
         """
         session.isolation_level = IsolationLevel.REPEATABLE_READ
         session.read_only = True
         self._session = session
-        self._zone = time_zone
-        row = session.execute(load_sql("history/source_moment")).fetchone()
+        self._engine = engine
+        row = session.execute(self._statement("moment")).fetchone()
         assert row is not None  # noqa: S101 - a SELECT without FROM returns one row
         self.moment = Moment(*row)
 
@@ -124,14 +127,19 @@ class Snapshot:
             # Numbers of long frozen rows may come out negative.
             "horizon": horizon or _BEGINNING,
             "next_number": self.moment.next_number,
-            "zone": self._zone,
+            "zone": self._engine.time_zone,
             "names": list(VARIABLE_FIELDS),
         }
         with self._session.cursor(f"history_{kind}", row_factory=dict_row) as cursor:
             cursor.itersize = at_a_time
-            cursor.execute(load_sql(f"history/source_{kind}_changes"), values)
+            cursor.execute(self._statement(f"{kind}_changes"), values)
             while rows := cursor.fetchmany(at_a_time):
                 yield [_READERS[kind](row) for row in rows]
+
+    def _statement(self, name: str) -> sql.SQL:
+        """A file of ours, with the names of the engine's tables as they are in this database."""
+        text = load_sql(f"history/source_{name}")
+        return sql.SQL(_TABLE.sub(lambda found: self._engine.table(found[0]), text))  # type: ignore[arg-type]
 
 
 def _process(row: Mapping[str, Any]) -> Change:

@@ -6,6 +6,7 @@ and commits by hand. Not here: what the messages mean.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _SEND_SECONDS = 60.0
 _ASK_SECONDS = 15.0
+_GATHER_SECONDS = 0.05
 _QUEUE_MESSAGES = 50_000
 # The group has moved on without us: whoever has the partition now receives the records again, which does no harm.
 _MOVED_ON = frozenset(
@@ -152,19 +154,22 @@ class KafkaConsumer:
         self._onlooker: Consumer | None = None
 
     def poll(self, limit: int, seconds: float) -> list[Record]:
-        """Wait for records; what librdkafka mends by itself is no error."""
+        """Wait for a record, then take those that are here already; what librdkafka mends by itself is no error."""
+        deadline = time.monotonic() + seconds
         try:
             if not self._subscribed:
                 self._consumer.subscribe(self._topics)
                 self._subscribed = True
-            messages = self._consumer.consume(limit, seconds)
+            while True:
+                first = self._consumer.poll(max(deadline - time.monotonic(), 0))
+                if first is not None and (found := _good([first])):
+                    break
+                if time.monotonic() >= deadline:
+                    return []
+            rest = self._consumer.consume(limit - 1, _GATHER_SECONDS) if limit > 1 else []
         except KafkaException as error:
             raise _failure("Records cannot be read", error.args[0]) from error
-        for message in messages:
-            fault = message.error()
-            if fault is not None and not _passes(fault):
-                raise _failure("Records cannot be read", fault)
-        return [_record(message) for message in messages if message.error() is None]
+        return found + _good(rest)
 
     def commit(self, records: Sequence[Record]) -> None:
         """Commit the place after the last record of each partition, and wait for the answer."""
@@ -207,6 +212,14 @@ def _lag_of(onlooker: Consumer, topic: str) -> int:
         low, high = onlooker.get_watermark_offsets(place, timeout=_ASK_SECONDS, cached=False)
         total += high - max(place.offset, low)
     return total
+
+
+def _good(messages: Sequence[KafkaMessage]) -> list[Record]:
+    for message in messages:
+        fault = message.error()
+        if fault is not None and not _passes(fault):
+            raise _failure("Records cannot be read", fault)
+    return [_record(message) for message in messages if message.error() is None]
 
 
 def _passes(fault: KafkaError) -> bool:

@@ -110,7 +110,7 @@ class TableConsumer:
             rows = self._open().execute(load_sql("history/queue_lag"), values).fetchall()
         except psycopg.Error as error:
             raise errors.from_database(error, "counting events in the queue") from error
-        return {topic: number for topic, number in rows}
+        return dict(rows)
 
     def close(self) -> None:
         """Close the session; what was read and not committed is read again by the next consumer."""

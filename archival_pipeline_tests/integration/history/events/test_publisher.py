@@ -16,6 +16,7 @@ from archival_pipeline.history.publisher.publisher import Publisher
 from archival_pipeline.history.subscriber.subscriber import Subscriber
 from archival_pipeline.settings_history import HistoryLevel
 from archival_pipeline_tests.support import camunda_history
+from archival_pipeline_tests.support.camunda import camunda_settings
 from archival_pipeline_tests.support.camunda_history import AT, Engine
 from archival_pipeline_tests.support.history import TOPICS, Wires, closed, collect, columns, rows
 
@@ -67,8 +68,11 @@ class Stage:
             subscriber.run(stop=lambda: False, follow=False, seconds=0)
 
 
-def _publisher(stage: Stage, producer: Any, *, level: HistoryLevel = HistoryLevel.AUDIT, zone: str = "UTC") -> Publisher:
-    return Publisher(stage.engine, stage.history, producer, TOPICS, level=level, time_zone=zone, batch_size=50)
+def _publisher(
+    stage: Stage, producer: Any, *, level: HistoryLevel = HistoryLevel.AUDIT, zone: str = "UTC"
+) -> Publisher:
+    engine = camunda_settings(stage.engine, time_zone=zone)
+    return Publisher(engine, stage.history, producer, TOPICS, level=level, batch_size=50)
 
 
 @pytest.fixture
