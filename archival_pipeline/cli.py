@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import click
 
-from archival_pipeline.commands import asking, audits, moving, output, steering, upkeep
+from archival_pipeline.commands import asking, audits, history, moving, output, steering, upkeep
 
 _EPILOG = """\
 \b
@@ -61,6 +61,8 @@ for command in (
     steering.stop,
     steering.reconcile,
     audits.audits,
+    history.history,
+    history.history_api,
     api,
 ):
     cli.add_command(command)

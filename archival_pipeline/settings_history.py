@@ -6,6 +6,7 @@ here: where the engine's database is (``settings_camunda.py``).
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,6 +14,7 @@ from typing import Annotated, Literal
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 
 from archival_pipeline.settings import DatabaseSettings, Name, Port, _Environment, _read
+from archival_pipeline.settings_api import LimitSettings
 
 
 class HistoryLevel(StrEnum):
@@ -151,6 +153,11 @@ def _listed(text: str | None) -> tuple[str, ...]:
     return tuple(item.strip() for item in (text or "").split(",") if item.strip())
 
 
+def is_history_configured() -> bool:
+    """Whether any variable of the history database is set: without one this feature is off."""
+    return any(name.startswith("HISTORY_DB_") and value for name, value in os.environ.items())
+
+
 def load_history_database() -> HistoryDatabaseSettings:
     """Read where the history database is.
 
@@ -188,4 +195,14 @@ def load_history_api() -> HistoryApiSettings:
         ConfigurationError: one message that names every missing or wrong variable.
     """
     found: HistoryApiSettings = _read({"api": HistoryApiSettings})["api"]
+    return found
+
+
+def load_history_limits() -> LimitSettings:
+    """Read how much one caller of the interface may take.
+
+    Raises:
+        ConfigurationError: one message that names every wrong variable.
+    """
+    found: LimitSettings = _read({"limits": LimitSettings})["limits"]
     return found

@@ -37,7 +37,7 @@ def migrate(database: DatabaseSettings) -> None:
 
 def process_event(number: int, version: int, event_type: str = "START", **values: Value) -> HistoryEvent:
     """A whole picture of a process instance; ``values`` by column name replace what is usual."""
-    usual = {
+    usual: dict[str, Value] = {
         "process_definition_id": "loan:1:d",
         "process_definition_key": "loan",
         "process_definition_name": "Позика",
@@ -51,7 +51,7 @@ def process_event(number: int, version: int, event_type: str = "START", **values
 
 def task_event(number: int, version: int, event_type: str = "CREATE", **values: Value) -> HistoryEvent:
     """A whole picture of a task of process ``p<number>``."""
-    usual = {
+    usual: dict[str, Value] = {
         "task_definition_key": "sign",
         "task_definition_name": "Підписати",
         "process_instance_id": f"p{number}",
@@ -81,7 +81,7 @@ def rows(database: DatabaseSettings) -> dict[str, list[tuple[Any, ...]]]:
     """Everything in the two tables, in order of the key."""
     with connect(database, purpose="test") as session:
         return {
-            entity.table: session.execute(f"SELECT * FROM {entity.table} ORDER BY 1").fetchall()  # type: ignore[arg-type]  # noqa: S608
+            entity.table: session.execute(f"SELECT * FROM {entity.table} ORDER BY 1").fetchall()  # noqa: S608
             for entity in ENTITIES.values()
         }
 
@@ -89,7 +89,7 @@ def rows(database: DatabaseSettings) -> dict[str, list[tuple[Any, ...]]]:
 def columns(database: DatabaseSettings, table: str, key: str) -> dict[str, Any]:
     """One row by column name."""
     with connect(database, purpose="test") as session:
-        cursor = session.execute(f"SELECT * FROM {table}")  # type: ignore[arg-type]  # noqa: S608
+        cursor = session.execute(f"SELECT * FROM {table}")  # noqa: S608
         names = [column.name for column in cursor.description or ()]
         found = [dict(zip(names, row, strict=True)) for row in cursor if row[0] == key]
     assert len(found) == 1, f"{len(found)} rows of {key}"

@@ -26,4 +26,10 @@ SELECT
     h.state_ AS state
 FROM numbered AS h
 LEFT JOIN act_re_procdef AS d ON d.id_ = h.proc_def_id_
-WHERE h.row_version >= %(horizon)s
+WHERE
+    h.row_version >= %(horizon)s
+    AND (
+        %(from)s::timestamp IS NULL
+        OR (h.start_time_ >= %(from)s::timestamp AT TIME ZONE 'UTC' AT TIME ZONE %(zone)s
+            AND h.start_time_ < %(to)s::timestamp AT TIME ZONE 'UTC' AT TIME ZONE %(zone)s)
+    )

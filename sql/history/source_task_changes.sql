@@ -32,4 +32,10 @@ FROM numbered AS h
 LEFT JOIN act_re_procdef AS d ON d.id_ = h.proc_def_id_
 LEFT JOIN act_hi_procinst AS r ON r.proc_inst_id_ = h.root_proc_inst_id_
 LEFT JOIN act_re_procdef AS rd ON rd.id_ = r.proc_def_id_
-WHERE h.row_version >= %(horizon)s AND h.act_inst_id_ IS NOT NULL
+WHERE
+    h.row_version >= %(horizon)s AND h.act_inst_id_ IS NOT NULL
+    AND (
+        %(from)s::timestamp IS NULL
+        OR (h.start_time_ >= %(from)s::timestamp AT TIME ZONE 'UTC' AT TIME ZONE %(zone)s
+            AND h.start_time_ < %(to)s::timestamp AT TIME ZONE 'UTC' AT TIME ZONE %(zone)s)
+    )

@@ -76,3 +76,9 @@ SELECT
     p.end_time_ IS NOT NULL OR p.id_ IS NULL AS is_over
 FROM said AS s
 LEFT JOIN act_hi_procinst AS p ON p.proc_inst_id_ = s.proc_inst_id_
+WHERE
+    (
+        %(from)s::timestamp IS NULL
+        OR (p.start_time_ >= %(from)s::timestamp AT TIME ZONE 'UTC' AT TIME ZONE %(zone)s
+            AND p.start_time_ < %(to)s::timestamp AT TIME ZONE 'UTC' AT TIME ZONE %(zone)s)
+    )

@@ -14,13 +14,13 @@ from archival_pipeline.api.history.state import HistoryState
 from archival_pipeline.api.history.tokens import TokenVerifier
 from archival_pipeline.api.metrics import exposition
 from archival_pipeline.api.workers import Workers
-from archival_pipeline.settings_api import LimitSettings
-from archival_pipeline.settings_history import load_history_api, load_history_database
+from archival_pipeline.settings_history import load_history_api, load_history_database, load_history_limits
 
 if TYPE_CHECKING:
     from fastapi import FastAPI, Response
 
     from archival_pipeline.settings import DatabaseSettings
+    from archival_pipeline.settings_api import LimitSettings
     from archival_pipeline.settings_history import HistoryApiSettings
 
 _STOP_SECONDS = 20
@@ -76,7 +76,7 @@ def run() -> None:
         ConfigurationError: a setting is missing or wrong.
     """
     settings = load_history_api()
-    limits = LimitSettings()
+    limits = load_history_limits()
     app = history_app(load_history_database(), settings, limits)
     logs.configure()
     uvicorn.run(

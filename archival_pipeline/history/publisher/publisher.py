@@ -106,11 +106,10 @@ class Publisher:
             ):
                 snapshot = Snapshot(engine, self._engine)
                 cursor = Cursor(history, snapshot.moment.source)
-                # The lock may have been another's when the snapshot was taken: an older picture must not get a
-                # newer version.
+                # First the version, then the picture: one that is older than another's must not get a newer version.
+                done.version = cursor.next_version()
                 engine.rollback()
                 snapshot = Snapshot(engine, self._engine)
-                done.version = cursor.next_version()
                 if snapshot.moment.lacks_variables and "variable" in kinds:
                     done.warnings.append(_NO_VARIABLES)
                 for kind in kinds:

@@ -24,7 +24,8 @@ from archival_pipeline.history.events.fields import PROCESS, TASK, VARIABLE_FIEL
 from archival_pipeline.settings_history import HistoryLevel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
+    from datetime import datetime
 
     import psycopg
 
@@ -115,13 +116,16 @@ class Snapshot:
         assert row is not None  # noqa: S101 - a SELECT without FROM returns one row
         self.moment = Moment(*row)
 
-    def changes(self, kind: str, horizon: int, at_a_time: int) -> Iterator[list[Change]]:
+    def changes(
+        self, kind: str, horizon: int, at_a_time: int, started: tuple[datetime, datetime] | None = None
+    ) -> Iterator[list[Change]]:
         """The rows of a kind that were written at or above a horizon, in pieces.
 
         Args:
             kind: process, task or variable.
             horizon: of the last read; 0 for everything.
             at_a_time: rows in one piece.
+            started: only what started from the first time on and before the second; both in UTC, without zone.
         """
         values = {
             # Numbers of long frozen rows may come out negative.
@@ -129,6 +133,8 @@ class Snapshot:
             "next_number": self.moment.next_number,
             "zone": self._engine.time_zone,
             "names": list(VARIABLE_FIELDS),
+            "from": started[0] if started else None,
+            "to": started[1] if started else None,
         }
         with self._session.cursor(f"history_{kind}", row_factory=dict_row) as cursor:
             cursor.itersize = at_a_time
@@ -136,10 +142,15 @@ class Snapshot:
             while rows := cursor.fetchmany(at_a_time):
                 yield [_READERS[kind](row) for row in rows]
 
+    def known(self, ids: Collection[str]) -> set[str]:
+        """Which of these process instances the engine has any row of."""
+        rows = self._session.execute(self._statement("known"), {"ids": list(ids)}).fetchall()
+        return {str(row[0]) for row in rows}
+
     def _statement(self, name: str) -> sql.SQL:
         """A file of ours, with the names of the engine's tables as they are in this database."""
         text = load_sql(f"history/source_{name}")
-        return sql.SQL(_TABLE.sub(lambda found: self._engine.table(found[0]), text))  # type: ignore[arg-type]
+        return sql.SQL(_TABLE.sub(lambda found: self._engine.table(found[0]), text))
 
 
 def _process(row: Mapping[str, Any]) -> Change:

@@ -114,4 +114,4 @@ def _order(listing: Listing, sort: str) -> sql.Composed:
     parts = [f"{by} {direction}"] if by else []
     parts += ["listed.start_time DESC"] if name != "startTime" else []
     # Composed of names in this module only: what the caller sent was looked up.
-    return sql.Composed([sql.SQL(", ".join([*parts, f"listed.{listing.key}"]))])  # type: ignore[arg-type]
+    return sql.Composed([sql.SQL(", ".join([*parts, f"listed.{listing.key}"]))])

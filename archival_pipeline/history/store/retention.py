@@ -10,6 +10,8 @@ from archival_pipeline.database.connections import connect
 from archival_pipeline.database.sqlfiles import load_sql
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from archival_pipeline.settings import DatabaseSettings
 
 _ROWS = 5_000
@@ -53,7 +55,7 @@ def forget_old(
     )
 
 
-def _repeat(database: DatabaseSettings, statement: str, values: dict[str, object]) -> int:
+def _repeat(database: DatabaseSettings, statement: str, values: Mapping[str, object]) -> int:
     total = 0
     with connect(database, purpose="history retention", autocommit=True) as session:
         while True:

@@ -10,13 +10,13 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from archival_pipeline.history.events.records import Record
 from archival_pipeline.history.transport.ports import TransportError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from confluent_kafka import Message as KafkaMessage
 
@@ -230,14 +230,14 @@ def _passes(fault: KafkaError) -> bool:
 
 def _record(message: KafkaMessage) -> Record:
     key = message.key()
-    headers = message.headers() or []
+    headers: Iterable[tuple[str, Any]] = message.headers() or []  # type: ignore[assignment]
     return Record(
         topic=message.topic() or "",
         partition=message.partition() or 0,
         offset=message.offset() or 0,
         timestamp=message.timestamp()[1],
         key=key.decode("utf-8", "replace") if isinstance(key, bytes) else key,
-        value=message.value(),  # type: ignore[arg-type]
+        value=message.value(),
         headers=tuple((name, value if isinstance(value, bytes) else b"") for name, value in headers),
     )
 
