@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dagster import Definitions
 
-from archival_pipeline.defs import jobs, schedules
+from archival_pipeline.defs import history, jobs, schedules
 from archival_pipeline.defs.resources import Mover
 from archival_pipeline.settings import load_nightly
 
@@ -14,7 +14,11 @@ defs = Definitions(
         jobs.process_backup_by_day,
         jobs.process_restore,
         jobs.process_delete_bulk,
+        *history.JOBS,
     ],
     schedules=[schedules.nightly_backup_schedule(load_nightly())],
+    sensors=[*history.SENSORS],
+    assets=[*history.ASSETS],
+    asset_checks=[*history.ASSET_CHECKS],
     resources={"mover": Mover()},
 )

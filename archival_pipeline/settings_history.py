@@ -56,7 +56,6 @@ class HistoryStreamSettings(_Environment):
     retention_days: Annotated[int, Field(ge=1, le=36_500)] | None = Field(
         None, validation_alias=AliasChoices("HISTORY_RETENTION_DAYS")
     )
-    sensors_enabled: bool = Field(False, validation_alias=AliasChoices("HISTORY_SENSORS_ENABLED"))
 
     @field_validator("level", mode="before")
     @classmethod

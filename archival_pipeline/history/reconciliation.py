@@ -168,9 +168,7 @@ def _stored(store: psycopg.Connection[Any], kind: Kind, ids: Sequence[str]) -> d
         return {row[key]: row for row in cursor.execute(statement, {"ids": list(ids)})}
 
 
-def _running(
-    store: psycopg.Connection[Any], started: tuple[datetime, datetime], rows: int
-) -> Iterator[list[str]]:
+def _running(store: psycopg.Connection[Any], started: tuple[datetime, datetime], rows: int) -> Iterator[list[str]]:
     values = {"from": started[0], "to": started[1]}
     ids = iter([str(row[0]) for row in store.execute(load_sql("history/running_started"), values)])
     while piece := list(islice(ids, rows)):

@@ -41,8 +41,8 @@ class Engine:
         self.session.execute(
             "INSERT INTO act_hi_procinst (id_, proc_inst_id_, business_key_, proc_def_key_, proc_def_id_, start_time_,"
             " start_user_id_, super_process_instance_id_, root_proc_inst_id_, state_)"
-            " VALUES (%(id)s, %(id)s, %(bk)s, %(key)s::text, %(key)s::text || ':1:d', %(at)s, 'olena', %(super)s, %(root)s,"
-            " 'ACTIVE')",
+            " VALUES (%(id)s, %(id)s, %(bk)s, %(key)s::text, %(key)s::text || ':1:d', %(at)s, 'olena', %(super)s,"
+            " %(root)s, 'ACTIVE')",
             {
                 "id": f"p{number}",
                 "bk": f"key-{number}",

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 TOPICS = Topics("bpm-history-process", "bpm-history-task")
 GROUP = "process-history-api"
 # librdkafka's own brokers keep a member that has left until its session ends.
-_IMPATIENT = {"session.timeout.ms": 1_000, "heartbeat.interval.ms": 300}
+_IMPATIENT = {"session.timeout.ms": 4_000, "heartbeat.interval.ms": 300}
 START = datetime(2026, 3, 1, 8, 30)  # noqa: DTZ001 - the store's times are UTC without saying so
 
 
@@ -137,6 +137,7 @@ def mock_brokers() -> Iterator[str]:
 
 def closed(*things: Any) -> closing[Any]:
     """Close several things at the end of a block."""
+
     class _All:
         def close(self) -> None:
             for thing in things:

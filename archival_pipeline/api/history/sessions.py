@@ -36,7 +36,8 @@ class Sessions:
         if kept is not None:
             try:
                 return self._ask(kept, question)
-            except psycopg.OperationalError as error:
+            except psycopg.Error as error:
+                # A dead session says nothing about the question: it is asked again on a new one.
                 if not kept.closed:
                     raise errors.from_database(error, "reading the execution history") from error
         session = connect(self._database, purpose="history api", limits=_LIMITS, autocommit=True)

@@ -6,18 +6,17 @@ its own keys. Not here: what a user may see; a user sees his own rows.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import jwt
-from jwt import PyJWKClient, PyJWKClientConnectionError, PyJWKClientError
+from jwt import PyJWKClient, PyJWKClientConnectionError
 
 from archival_pipeline.api.history.problems import HistoryApiError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from archival_pipeline.settings_history import HistoryApiSettings
 
@@ -26,7 +25,7 @@ SYSTEM_ROLES = frozenset({"officer", "unregistered-officer", "citizen", "trembit
 _LEEWAY_SECONDS = 30
 _ASK_SECONDS = 5
 _KEEP_SECONDS = 300
-_REFRESH_SECONDS = 10.0
+_LOOK_AGAIN_SECONDS = 10.0
 _LONGEST = 16_384
 
 
@@ -43,32 +42,23 @@ class User:
     is_officer: bool
 
 
-class _Keys(PyJWKClient):
-    """The keys of one realm. A token that names an unknown key makes us look again, but not at every request."""
-
-    def __init__(self, url: str, clock: Callable[[], float]) -> None:
-        super().__init__(url, lifespan=_KEEP_SECONDS, timeout=_ASK_SECONDS)
-        self._clock = clock
-        self._looked: float | None = None
-
-    def fetch_data(self) -> Any:
-        """Ask the realm, at most every few seconds."""
-        if self._looked is not None and self._clock() - self._looked < _REFRESH_SECONDS:
-            message = "the keys were asked for a moment ago"
-            raise PyJWKClientError(message)
-        self._looked = self._clock()
-        return super().fetch_data()
-
-
 class TokenVerifier:
     """Turns a token into a user, or refuses it."""
 
-    def __init__(self, settings: HistoryApiSettings, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, settings: HistoryApiSettings, *, look_again_seconds: float = _LOOK_AGAIN_SECONDS) -> None:
+        """Build a verifier; no key is fetched yet.
+
+        Args:
+            settings: issuers and where their keys are.
+            look_again_seconds: a token that names an unknown key makes us fetch the keys again, at most this often.
+        """
         self._settings = settings
         self._key = settings.key_path.read_text(encoding="utf-8") if settings.key_path else None
         urls = settings.key_addresses or (None,) * len(settings.issuer_names)
         self._realms = {
-            issuer: _Keys(url, clock) if url else None
+            issuer: PyJWKClient(url, lifespan=_KEEP_SECONDS, timeout=_ASK_SECONDS, cooldown_duration=look_again_seconds)
+            if url
+            else None
             for issuer, url in zip(settings.issuer_names, urls, strict=True)
         }
 

@@ -21,7 +21,8 @@ def history_database(database_from_template: DatabaseFactory) -> DatabaseSetting
     return database_from_template("execution history", migrate, "backup")
 
 
-@pytest.fixture(params=["table", "kafka"])
+# A group of Kafka takes seconds to sort itself: these tests run over it with the slow ones.
+@pytest.fixture(params=["table", pytest.param("kafka", marks=pytest.mark.slow)])
 def wires(request: pytest.FixtureRequest, history_database: DatabaseSettings) -> Iterator[Wires]:
     """The same test over both transports."""
     if request.param == "table":
