@@ -62,6 +62,14 @@ test-faults-ci: setup ## Run those of them that fit into a CI run
 bench: setup ## Measure the move against the raw pipe; ARGS=--large adds 50,000 trees
 	$(BIN)/python -m archival_pipeline_tests.bench $(ARGS)
 
+.PHONY: bench-history
+bench-history: setup ## Measure the history; ARGS="--events 1000000 --rows 10000000" is the large size, --kafka a real one
+	$(BIN)/python -m archival_pipeline_tests.bench_history $(ARGS)
+
+.PHONY: test-history-kafka
+test-history-kafka: setup ## Run the history over Kafka, mock and real; needs Java 17 and Maven
+	$(PYTEST) -m slow -k "kafka" $(TESTS)/integration/history $(ARGS)
+
 .PHONY: lint
 lint: setup ## Check style, types, layers, SQL, the lock and the Dagster definitions
 	$(BIN)/ruff check .

@@ -35,6 +35,8 @@ OFFSET_HEADER = "event-first-offset"
 _LARGEST_VERSION = 2**63 - 1
 # A 64-bit number of microseconds has room for so many digits of milliseconds.
 _DIGITS = 16
+# PostgreSQL stores neither a zero character nor half a surrogate pair.
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z?")
 
 
@@ -159,8 +161,7 @@ def _read(described: Field, value: Any) -> Value:
 def _text(described: Field, value: Any) -> str:
     if value is None:
         return ""
-    # PostgreSQL stores neither a zero character nor half a surrogate pair.
-    if not isinstance(value, str) or "\0" in value or any("\ud800" <= sign <= "\udfff" for sign in value):
+    if not isinstance(value, str) or _UNSTORABLE.search(value):
         message = f"{described.name} is not a text that can be stored"
         raise UnreadableError(message)
     return value
