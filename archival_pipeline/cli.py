@@ -44,6 +44,14 @@ def api() -> None:
     app.run()
 
 
+@click.command("history-api", cls=output.JsonCommand)
+def history_api() -> None:
+    """Serve the execution history to users on HISTORY_API_PORT until told to stop; docs/history.md has the rest."""
+    from archival_pipeline.api.history import app  # noqa: PLC0415
+
+    app.run()
+
+
 for command in (
     upkeep.migrate,
     upkeep.check,
@@ -62,7 +70,7 @@ for command in (
     steering.reconcile,
     audits.audits,
     history.history,
-    history.history_api,
+    history_api,
     api,
 ):
     cli.add_command(command)

@@ -1,4 +1,4 @@
-"""Commands of the execution history: publish, subscribe, dead letters, upkeep, and the interface for users."""
+"""Commands of the execution history: publish, subscribe, dead letters, upkeep."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from archival_pipeline.history.publisher.publisher import Published
 
 _MOMENT = click.DateTime(["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%d"])
+# A letter that dies again and again must not become a storm.
+_REPLAY_REST = 60.0
 _FOLLOW = click.option("--follow", is_flag=True, help="Go on until SIGTERM or SIGINT; then finish the batch at work.")
 
 
@@ -92,9 +94,15 @@ def subscribe(*, follow: bool) -> int:
 
 
 @history.command("replay-dead-letters", cls=JsonCommand)
-def replay_dead_letters() -> None:
-    """Send every dead letter back to its topic; what dies again is put aside again."""
-    number = service.replay_dead_letters(service.load())
+@_FOLLOW
+def replay_dead_letters(*, follow: bool) -> None:
+    """Send every dead letter back to its topic; what dies again is put aside again, and with --follow sent again."""
+    number = 0
+    with _told_to_stop() as stop:
+        while True:
+            number += service.replay_dead_letters(service.load())
+            if not follow or stop.wait(_REPLAY_REST):
+                break
     answer({"replayed": number}, lambda console: console.print(f"{number} dead letter(s) sent again."))
 
 
@@ -145,15 +153,6 @@ def reconcile(since: datetime, until: datetime, *, repair: bool) -> int:
 
     answer(numbers | {"examples": found.examples}, show)
     return ExitCode.OK if found.is_clean else ExitCode.FAILED
-
-
-@click.command("history-api", cls=JsonCommand)
-def history_api() -> None:
-    """Serve the interface for users on HISTORY_API_PORT until told to stop."""
-    # The other commands do not wait until the HTTP libraries are loaded.
-    from archival_pipeline.api.history import app  # noqa: PLC0415
-
-    app.run()
 
 
 def _sleep(stop: threading.Event) -> Callable[[float], None]:

@@ -1,4 +1,4 @@
-"""``make bench-history``: events taken in per second, slice by slice, and the answers to users at their 95th percentile.
+"""``make bench-history``: events taken in per second, slice by slice, and answers to users at the 95th percentile.
 
 Prints; judges nothing but that every event arrived and that every list goes by an index.
 """

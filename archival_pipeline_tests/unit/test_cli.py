@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import click
 import pytest
 
 from archival_pipeline.archival.filters import Filters
@@ -15,7 +16,6 @@ from archival_pipeline.commands import output
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import click
 
 SETTINGS = {
     "DB_HOST": "127.0.0.1",
@@ -63,8 +63,11 @@ def test_no_command_shows_the_help_and_is_no_success(capsys: pytest.CaptureFixtu
 
 
 def commands() -> list[click.Command]:
-    audits = cli.commands["audits"]
-    return [*(command for command in cli.commands.values() if command is not audits), *audits.commands.values()]  # type: ignore[attr-defined]
+    """Every command that can be called, those of groups included."""
+    assert isinstance(cli, click.Group)
+    groups = [command for command in cli.commands.values() if isinstance(command, click.Group)]
+    single = [command for command in cli.commands.values() if not isinstance(command, click.Group)]
+    return [*single, *(command for group in groups for command in group.commands.values())]
 
 
 @pytest.mark.parametrize("command", commands(), ids=lambda command: command.name)

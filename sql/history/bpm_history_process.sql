@@ -13,7 +13,7 @@ CREATE TABLE bpm_history_process (
     state text,
     excerpt_id text,
     completion_result text,
-    versions bigint [] NOT NULL
+    versions bigint[] NOT NULL
 );
 
 CREATE INDEX bpm_hp__start_user_id__state__i

@@ -12,7 +12,7 @@ CREATE TABLE bpm_history_task (
     end_time timestamp,
     assignee text,
     delete_reason text,
-    versions bigint [] NOT NULL
+    versions bigint[] NOT NULL
 );
 
 CREATE INDEX bpm_history_task__assignee__start_time__i

@@ -2,4 +2,4 @@ SELECT
     user_fingerprint,
     erased_at
 FROM history_erased_user
-WHERE user_fingerprint = ANY(%(fingerprints)s::bytea [])
+WHERE user_fingerprint = ANY(%(fingerprints)s::bytea[])

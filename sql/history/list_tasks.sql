@@ -3,7 +3,7 @@ SELECT
     t.*,
     p.business_key
 FROM bpm_history_task AS t
-LEFT JOIN bpm_history_process AS p ON p.process_instance_id = t.root_process_instance_id
+LEFT JOIN bpm_history_process AS p ON t.root_process_instance_id = p.process_instance_id
 WHERE
     t.assignee = %(user)s
     AND t.end_time IS NOT NULL

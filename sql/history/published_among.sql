@@ -2,4 +2,4 @@ SELECT
     entity_id,
     row_version
 FROM history_published
-WHERE source = %(source)s AND kind = %(kind)s AND entity_id = ANY(%(ids)s::text [])
+WHERE source = %(source)s AND kind = %(kind)s AND entity_id = ANY(%(ids)s::text[])

@@ -8,7 +8,7 @@ SELECT
             AND q.position > coalesce((
                 SELECT o.position
                 FROM history_queue_offset AS o
-                WHERE o.consumer_group = %(group)s AND o.topic = t.topic
+                WHERE o.consumer_group = %(reader_group)s AND o.topic = t.topic
             ), 0)
     ) AS behind
-FROM unnest(%(topics)s::text []) AS t (topic)
+FROM unnest(%(topics)s::text[]) AS t (topic)

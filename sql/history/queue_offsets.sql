@@ -2,4 +2,4 @@ SELECT
     topic,
     position
 FROM history_queue_offset
-WHERE consumer_group = %(group)s
+WHERE consumer_group = %(reader_group)s

@@ -3,7 +3,10 @@ SELECT
     concat_ws(
         '/',
         (SELECT s.system_identifier FROM pg_control_system() AS s),
-        (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()),
+        (
+            SELECT d.oid FROM pg_database AS d
+            WHERE d.datname = current_database()
+        ),
         current_schema()
     ) AS source,
     pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS horizon,

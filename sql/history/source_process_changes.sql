@@ -5,9 +5,9 @@ WITH numbered AS (
         -- xmin holds the lower half of the number. No transaction at work is half a circle old, so the upper half is
         -- that of the next number, or the one before. A row frozen a circle ago may be taken once too often.
         CASE
-            WHEN h.xmin::text::bigint < %(next_number)s %% 4294967296
-                THEN %(next_number)s - %(next_number)s %% 4294967296 + h.xmin::text::bigint
-            ELSE %(next_number)s - %(next_number)s %% 4294967296 - 4294967296 + h.xmin::text::bigint
+            WHEN h.xmin::text::bigint < mod(%(next_number)s, 4294967296)
+                THEN %(next_number)s - mod(%(next_number)s, 4294967296) + h.xmin::text::bigint
+            ELSE %(next_number)s - mod(%(next_number)s, 4294967296) - 4294967296 + h.xmin::text::bigint
         END AS row_version
     FROM act_hi_procinst AS h
 )
@@ -25,11 +25,13 @@ SELECT
     h.start_user_id_ AS start_user_id,
     h.state_ AS state
 FROM numbered AS h
-LEFT JOIN act_re_procdef AS d ON d.id_ = h.proc_def_id_
+LEFT JOIN act_re_procdef AS d ON h.proc_def_id_ = d.id_
 WHERE
     h.row_version >= %(horizon)s
     AND (
         %(from)s::timestamp IS NULL
-        OR (h.start_time_ >= %(from)s::timestamp AT TIME ZONE 'UTC' AT TIME ZONE %(zone)s
-            AND h.start_time_ < %(to)s::timestamp AT TIME ZONE 'UTC' AT TIME ZONE %(zone)s)
+        OR (
+            h.start_time_ >= %(from)s::timestamp AT TIME ZONE 'UTC' AT TIME ZONE %(zone)s
+            AND h.start_time_ < %(to)s::timestamp AT TIME ZONE 'UTC' AT TIME ZONE %(zone)s
+        )
     )

@@ -1,4 +1,5 @@
--- Reads the whole table, as source_process_changes. Tasks outside a process have no activity instance: nobody's history.
+-- Reads the whole table, as source_process_changes. Tasks outside a process have no activity instance: they are
+-- nobody's history.
 -- The name of the definition is that of the root process, which is the service that the user knows.
 WITH numbered AS (
     SELECT
@@ -6,9 +7,9 @@ WITH numbered AS (
         -- xmin holds the lower half of the number. No transaction at work is half a circle old, so the upper half is
         -- that of the next number, or the one before. A row frozen a circle ago may be taken once too often.
         CASE
-            WHEN h.xmin::text::bigint < %(next_number)s %% 4294967296
-                THEN %(next_number)s - %(next_number)s %% 4294967296 + h.xmin::text::bigint
-            ELSE %(next_number)s - %(next_number)s %% 4294967296 - 4294967296 + h.xmin::text::bigint
+            WHEN h.xmin::text::bigint < mod(%(next_number)s, 4294967296)
+                THEN %(next_number)s - mod(%(next_number)s, 4294967296) + h.xmin::text::bigint
+            ELSE %(next_number)s - mod(%(next_number)s, 4294967296) - 4294967296 + h.xmin::text::bigint
         END AS row_version
     FROM act_hi_taskinst AS h
 )
@@ -29,13 +30,15 @@ SELECT
     h.assignee_ AS assignee,
     h.delete_reason_ AS delete_reason
 FROM numbered AS h
-LEFT JOIN act_re_procdef AS d ON d.id_ = h.proc_def_id_
-LEFT JOIN act_hi_procinst AS r ON r.proc_inst_id_ = h.root_proc_inst_id_
-LEFT JOIN act_re_procdef AS rd ON rd.id_ = r.proc_def_id_
+LEFT JOIN act_re_procdef AS d ON h.proc_def_id_ = d.id_
+LEFT JOIN act_hi_procinst AS r ON h.root_proc_inst_id_ = r.proc_inst_id_
+LEFT JOIN act_re_procdef AS rd ON r.proc_def_id_ = rd.id_
 WHERE
     h.row_version >= %(horizon)s AND h.act_inst_id_ IS NOT NULL
     AND (
         %(from)s::timestamp IS NULL
-        OR (h.start_time_ >= %(from)s::timestamp AT TIME ZONE 'UTC' AT TIME ZONE %(zone)s
-            AND h.start_time_ < %(to)s::timestamp AT TIME ZONE 'UTC' AT TIME ZONE %(zone)s)
+        OR (
+            h.start_time_ >= %(from)s::timestamp AT TIME ZONE 'UTC' AT TIME ZONE %(zone)s
+            AND h.start_time_ < %(to)s::timestamp AT TIME ZONE 'UTC' AT TIME ZONE %(zone)s
+        )
     )

@@ -1,14 +1,15 @@
--- Index: NAME_; then (PROC_INST_ID_, NAME_, VAR_TYPE_). A variable may have several rows, one per scope and one per life;
--- the newest that lives says the value. What a called process says is the root's as well, unless the root speaks itself.
+-- Index: NAME_; then (PROC_INST_ID_, NAME_, VAR_TYPE_). A variable may have several rows, one per scope and one per
+-- life; the newest that lives says the value. What a called process says is the root's as well, unless the root speaks
+-- itself.
 WITH numbered AS (
     SELECT
         h.*,
         -- xmin holds the lower half of the number. No transaction at work is half a circle old, so the upper half is
         -- that of the next number, or the one before. A row frozen a circle ago may be taken once too often.
         CASE
-            WHEN h.xmin::text::bigint < %(next_number)s %% 4294967296
-                THEN %(next_number)s - %(next_number)s %% 4294967296 + h.xmin::text::bigint
-            ELSE %(next_number)s - %(next_number)s %% 4294967296 - 4294967296 + h.xmin::text::bigint
+            WHEN h.xmin::text::bigint < mod(%(next_number)s, 4294967296)
+                THEN %(next_number)s - mod(%(next_number)s, 4294967296) + h.xmin::text::bigint
+            ELSE %(next_number)s - mod(%(next_number)s, 4294967296) - 4294967296 + h.xmin::text::bigint
         END AS row_version
     FROM act_hi_varinst AS h
     WHERE h.name_ = ANY(%(names)s) AND h.proc_inst_id_ IS NOT NULL
@@ -75,10 +76,12 @@ SELECT
     s.row_version,
     p.end_time_ IS NOT NULL OR p.id_ IS NULL AS is_over
 FROM said AS s
-LEFT JOIN act_hi_procinst AS p ON p.proc_inst_id_ = s.proc_inst_id_
+LEFT JOIN act_hi_procinst AS p ON s.proc_inst_id_ = p.proc_inst_id_
 WHERE
     (
         %(from)s::timestamp IS NULL
-        OR (p.start_time_ >= %(from)s::timestamp AT TIME ZONE 'UTC' AT TIME ZONE %(zone)s
-            AND p.start_time_ < %(to)s::timestamp AT TIME ZONE 'UTC' AT TIME ZONE %(zone)s)
+        OR (
+            p.start_time_ >= %(from)s::timestamp AT TIME ZONE 'UTC' AT TIME ZONE %(zone)s
+            AND p.start_time_ < %(to)s::timestamp AT TIME ZONE 'UTC' AT TIME ZONE %(zone)s
+        )
     )

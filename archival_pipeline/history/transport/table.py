@@ -97,7 +97,7 @@ class TableConsumer:
         try:
             session = self._open()
             for topic, position in sorted(last.items()):
-                values = {"group": self._group, "topic": topic, "position": position}
+                values = {"reader_group": self._group, "topic": topic, "position": position}
                 session.execute(load_sql("history/queue_commit"), values)
         except psycopg.Error as error:
             self.close()
@@ -105,7 +105,7 @@ class TableConsumer:
 
     def lag(self) -> dict[str, int]:
         """Count what is behind the committed positions."""
-        values = {"group": self._group, "topics": list(self._topics)}
+        values = {"reader_group": self._group, "topics": list(self._topics)}
         try:
             rows = self._open().execute(load_sql("history/queue_lag"), values).fetchall()
         except psycopg.Error as error:
@@ -144,10 +144,10 @@ class TableConsumer:
 
     def _take_over(self, session: psycopg.Connection[Any]) -> bool:
         """Become the group's reader, if nobody is, and start at what is committed."""
-        taken = session.execute(load_sql("history/queue_reader"), {"group": self._group}).fetchone()
+        taken = session.execute(load_sql("history/queue_reader"), {"reader_group": self._group}).fetchone()
         if taken is None or not taken[0]:
             return False
-        rows = session.execute(load_sql("history/queue_offsets"), {"group": self._group}).fetchall()
+        rows = session.execute(load_sql("history/queue_offsets"), {"reader_group": self._group}).fetchall()
         known = dict(rows)
         self._places = {topic: known.get(topic, 0) for topic in self._topics}
         return True
