@@ -1,4 +1,4 @@
--- Index: bpm_hp__start_user_id__state_active__start_time__i; of the tasks bpm_ht__assignee__root_process_instance_id__i.
+-- Indexes: bpm_hp__start_user_id__state_active__start_time__i, bpm_ht__assignee__root_process_instance_id__i.
 SELECT
     p.*,
     p.state = 'ACTIVE' AND EXISTS (

@@ -9,5 +9,6 @@ WHERE process_instance_id IN (
             end_time IS NULL AND start_time IS NULL
             AND %(version)s > (SELECT max(version) FROM unnest(versions) AS known (version))
         )
+    ORDER BY end_time
     LIMIT %(rows)s
 )

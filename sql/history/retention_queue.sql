@@ -6,5 +6,6 @@ WHERE (topic, position) IN (
         position
     FROM history_queue
     WHERE created_at < %(limit)s
+    ORDER BY created_at
     LIMIT %(rows)s
 )

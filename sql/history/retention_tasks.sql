@@ -14,5 +14,6 @@ WHERE activity_instance_id IN (
         t.end_time IS NULL AND t.start_time IS NULL
         AND %(version)s > (SELECT max(version) FROM unnest(t.versions) AS known (version))
     )
+    ORDER BY t.end_time
     LIMIT %(rows)s
 )
