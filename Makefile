@@ -39,7 +39,7 @@ demo: setup ## Show a whole move on embedded servers with sample data
 	$(BIN)/python -m archival_pipeline.local.demo
 
 .PHONY: dev
-dev: setup ## Start embedded servers and the Dagster UI
+dev: setup ## Start embedded servers, the REST service (3000) and the Dagster UI (3001)
 	$(BIN)/python -m archival_pipeline.local.dev
 
 .PHONY: test
@@ -57,6 +57,18 @@ test-faults: setup ## Run every test that kills, cuts and fills things: hours
 .PHONY: test-faults-ci
 test-faults-ci: setup ## Run those of them that fit into a CI run
 	$(PYTEST) -m "faults and not slow" $(ARGS)
+
+.PHONY: test-contract
+test-contract: setup ## Run every curl of docs/rest.md against the servers of `make dev`
+	$(PYTEST) $(TESTS)/e2e/test_contract.py $(ARGS)
+
+.PHONY: test-rest
+test-rest: setup ## Send the REST interface whatever its OpenAPI document allows, and what it does not
+	$(PYTEST) -s $(TESTS)/e2e/test_rest_schema.py $(ARGS)
+
+.PHONY: bench-rest
+bench-rest: setup ## Measure 200 readers of the REST interface beside a running backup
+	$(BIN)/python -m archival_pipeline_tests.bench.readers $(ARGS)
 
 .PHONY: bench
 bench: setup ## Measure the move against the raw pipe; ARGS=--large adds 50,000 trees

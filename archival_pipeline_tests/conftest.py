@@ -133,6 +133,6 @@ def camunda_database(database_from_template: DatabaseFactory) -> CamundaSettings
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """An environment without any setting of the product, whatever the shell of the developer has set."""
     for name in list(os.environ):
-        if name.startswith(("DB_", "BPM_", "HISTORY_", "CAMUNDA_", "DAGSTER_")):
+        if name.startswith(("DB_", "BPM_", "CAMUNDA_", "HISTORY_", "DAGSTER_", "API_", "IDS_")):
             monkeypatch.delenv(name)
     return monkeypatch

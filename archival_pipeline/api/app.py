@@ -19,7 +19,7 @@ from archival_pipeline.api.envelope import REQUEST_ID_HEADER, Envelope
 from archival_pipeline.api.metrics import HttpMetrics
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from archival_pipeline.api.auth import TokenChecker
     from archival_pipeline.settings_api import LimitSettings, SecuritySettings
@@ -51,19 +51,23 @@ def tokens_of(security: SecuritySettings) -> TokenChecker:
     return Introspection(security) if security.enabled else Nobody()
 
 
-def create_app(about: About, limits: LimitSettings, tokens: TokenChecker) -> FastAPI:
+def create_app(
+    about: About, limits: LimitSettings, tokens: TokenChecker, close: Callable[[], None] = lambda: None
+) -> FastAPI:
     """An app without routes.
 
     Args:
         about: what it says about itself.
         limits: what one caller may take.
         tokens: who may call; closed with the app.
+        close: called when the app ends.
     """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
         await tokens.close()
+        close()
 
     app = FastAPI(
         title=about.title,

@@ -123,7 +123,7 @@ _MEANINGS = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is larger than the service takes.",
     HTTPStatus.SERVICE_UNAVAILABLE: (
         "A database, Dagster or the identity server cannot be reached, the configuration is wrong "
-        "(INVALID_DB_CONFIG), or the service is overloaded. Nothing was done."
+        "(INVALID_DB_CONFIG), or the service is overloaded."
     ),
 }
 

@@ -22,8 +22,8 @@ class RedactingFormatter(JsonFormatter):
     """Writes a record as JSON; whatever looks like a secret, in message, extras or traceback, is blanked."""
 
     def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
-        """Blank secrets in the finished record."""
-        return {name: _blank(value) for name, value in log_data.items()}
+        """Blank secrets in the finished record; the HTTP server's second, coloured message says nothing new."""
+        return {name: _blank(value) for name, value in log_data.items() if name != "color_message"}
 
 
 def _blank(value: Any) -> Any:

@@ -83,7 +83,7 @@ def _delete_whole(lane: Lane, move: Move, batch: Batch) -> Removed:
         obstacle = next(iter(_obstacles(origin, move, batch.trees()).values()), None)
         if obstacle is not None:
             raise BatchChangedError(f"instance {obstacle.root_id}: {obstacle.detail}")
-        found = keys.resolve(origin, move.catalogue, batch.member_ids)
+        found = _keys(lane, move, batch.member_ids)
         proof = _proof(lane, move, batch, found)
         gone, numbers = _delete_rows(origin, move, found)
         wrong = digests.differences(proof.filled(), gone) if proof else []
@@ -94,6 +94,15 @@ def _delete_whole(lane: Lane, move: Move, batch: Batch) -> Removed:
     removed.objects = len(numbers)
     after_commit(lane, move, batch, batch.trees(), later, [])
     return removed
+
+
+def _keys(lane: Lane, move: Move, members: Sequence[int]) -> Keys:
+    """The keys at the origin of what may be deleted."""
+    origin = lane.session(move.direction.origin)
+    if not move.direction.copies:
+        return keys.resolve(origin, move.catalogue, members, scanned=move.scanned)
+    destination = lane.snapshot(move.direction.destination)
+    return keys.resolve_copied(origin, destination, move.catalogue, members, move.scanned)
 
 
 def _proof(lane: Lane, move: Move, batch: Batch, found: Keys) -> Measure | None:
@@ -146,7 +155,7 @@ def _delete_apart(lane: Lane, move: Move, batch: Batch) -> Removed:
     numbers: list[int] = []
     with origin.transaction():
         _lock(origin, move, batch)
-        intact = _copy_is_intact(lane, move, batch, keys.resolve(origin, move.catalogue, batch.member_ids))
+        intact = _copy_is_intact(lane, move, batch, _keys(lane, move, batch.member_ids))
         for root, members in batch.trees().items():
             verdict = _obstacles(origin, move, {root: members}).get(root)
             if verdict is not None and move.direction.copies:
@@ -173,7 +182,7 @@ def _delete_tree(
     origin = lane.session(move.direction.origin)
     verdict: TreeReport | None = None
     with origin.transaction() as savepoint:
-        gone, objects = _delete_rows(origin, move, keys.resolve(origin, move.catalogue, members))
+        gone, objects = _delete_rows(origin, move, _keys(lane, move, members))
         verdict = comparison.verdict(lane, move, root, members, gone, intact=intact)
         if verdict is not None:
             raise Rollback(savepoint)

@@ -39,6 +39,11 @@ def answers(url: str) -> bool:
     return True
 
 
+def is_ready(url: str) -> bool:
+    """Whether the service there reaches everything that it needs."""
+    return answers(url) and httpx.get(f"{url}{BASE}/ping/ready", timeout=30, trust_env=False).status_code == 200
+
+
 @contextmanager
 def service(environment: Mapping[str, str], folder: Path, **variables: str) -> Iterator[httpx.Client]:
     """Start the service; the client's paths are relative to its base path.

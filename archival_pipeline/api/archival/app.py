@@ -32,8 +32,8 @@ Plans, starts and follows moves of finished process trees between an engine's da
 - An operation is a run of Dagster: it stands in the queue and in the Dagster UI, and its `auditId` is the run's id.
 - Every answer carries `X-Request-Id`; every error has the same body, with a code, a summary and the way out.
 """
-# Dagster answers within moments or is not there.
-_DAGSTER_SECONDS = 10.0
+# Shorter than a request. A launch that takes longer than this is looked for before an error is told.
+_DAGSTER_SECONDS = 20.0
 
 
 def archival_app(found: Settings | ConfigurationError, settings: ApiSettings) -> FastAPI:
@@ -53,8 +53,9 @@ def archival_app(found: Settings | ConfigurationError, settings: ApiSettings) ->
         tags=[selecting.TAG, moving.TAG, audits.TAG, health.TAG],
         slow_paths={f"{base}/bpm{moving.DELETE_PATH}": limits.delete_seconds},
     )
-    app = create_app(about, limits, tokens_of(settings.security))
-    archive = Archive(found, limits, workers_of(limits), Dagster(settings.service.dagster_url, _DAGSTER_SECONDS))
+    workers, pools = workers_of(limits)
+    app = create_app(about, limits, tokens_of(settings.security), close=pools.close)
+    archive = Archive(found, limits, workers, Dagster(settings.service.dagster_url, _DAGSTER_SECONDS))
     app.state.archive = archive
     app.state.metrics.registry.register(ArchiveCollector(archive))
     for prefix, router in (

@@ -6,12 +6,12 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, WithJsonSchema
 
 from archival_pipeline.api import pages
 from archival_pipeline.api.archival import bodies, launcher
 from archival_pipeline.api.archival.moving import latest_row
-from archival_pipeline.api.archival.state import AUDIT, Archive, UsableArchive
+from archival_pipeline.api.archival.state import AUDIT, RUNS, Archive, UsableArchive
 from archival_pipeline.api.auth import Access, requires
 from archival_pipeline.api.errors import responses
 from archival_pipeline.archival import service
@@ -40,6 +40,9 @@ _PAGED: dict[int | str, dict[str, Any]] = {
 
 # A client that writes every parameter leaves those empty that it does not mean.
 _blank = BeforeValidator(lambda value: None if value == "" else value)
+_MOMENT_OR_EMPTY = WithJsonSchema(
+    {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "maxLength": 0}, {"type": "null"}]}
+)
 _AuditType = Annotated[AuditType | None, _blank, Query(alias="auditType", description="Kind of operation.")]
 _AuditStatus = Annotated[AuditStatus | None, _blank, Query(alias="auditStatus", description="How far it is.")]
 _ProcessName = Annotated[Text | None, _blank, Query(alias="processName", description="Process that was asked for.")]
@@ -49,11 +52,13 @@ _DeploymentId = Annotated[
 _From = Annotated[
     Moment | None,
     _blank,
+    _MOMENT_OR_EMPTY,
     Query(alias="from", description="Newest row at this moment or later; ISO 8601 with an offset from UTC."),
 ]
 _To = Annotated[
     Moment | None,
     _blank,
+    _MOMENT_OR_EMPTY,
     Query(alias="to", description="Newest row before this moment; ISO 8601 with an offset from UTC."),
 ]
 _AuditId = Annotated[
@@ -141,16 +146,18 @@ async def timeline(
 ) -> list[dict[str, Any]]:
     """Show the rows of one audit, oldest first; the header has the total."""
     size = pages.size_of_page(request, page_size)
-    rows, total = await archive.workers.run(AUDIT, _timeline, archive, audit_id, page_number or 1, size)
+    rows, total = await _timeline(archive, audit_id, page_number or 1, size)
     response.headers[pages.TOTAL_HEADER] = str(total)
     return [as_rest(row) for row in rows]
 
 
-def _timeline(archive: Archive, audit_id: str, number: int, size: int) -> tuple[list[AuditRow], int]:
+async def _timeline(archive: Archive, audit_id: str, number: int, size: int) -> tuple[list[AuditRow], int]:
     try:
-        return service.audit_timeline(archive.settings, audit_id, page_size=size, page_number=number)
+        return await archive.workers.run(
+            AUDIT, service.audit_timeline, archive.settings, audit_id, page_size=size, page_number=number
+        )
     except NotFoundError:
-        row = launcher.row_of_run(archive.dagster, audit_id)
+        row = await archive.workers.run(RUNS, launcher.row_of_run, archive.dagster, audit_id)
         return ([row] if number == 1 else []), 1
 
 
@@ -163,7 +170,7 @@ def _timeline(archive: Archive, audit_id: str, number: int, size: int) -> tuple[
 )
 async def latest(audit_id: _AuditId, archive: UsableArchive) -> dict[str, Any]:
     """Show the newest row of one audit; `auditStatus` completed, failed or cancelled is the end of it."""
-    return as_rest(await archive.workers.run(AUDIT, latest_row, archive, audit_id))
+    return as_rest(await latest_row(archive, audit_id))
 
 
 @router.get(
@@ -171,5 +178,5 @@ async def latest(audit_id: _AuditId, archive: UsableArchive) -> dict[str, Any]:
 )
 async def rows(audit_id: _AuditId, archive: UsableArchive) -> bodies.Total:
     """Count the rows of one audit."""
-    _, total = await archive.workers.run(AUDIT, _timeline, archive, audit_id, 1, 1)
+    _, total = await _timeline(archive, audit_id, 1, 1)
     return bodies.Total(total_count=total)

@@ -8,12 +8,14 @@ Not here: when a run may be launched (``launcher.py``).
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import httpx
+from cachetools import TTLCache
 from gql import Client, GraphQLRequest
 from gql.transport.exceptions import TransportError
 from gql.transport.httpx import HTTPXTransport
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 UNFINISHED = ("NOT_STARTED", "QUEUED", "STARTING", "STARTED", "CANCELING")
 _ENOUGH = 100
+_RECENT_SECONDS = 1.0
 
 _RUN = "runId rootRunId jobName status creationTime endTime tags { key value }"
 _LOCATIONS = """
@@ -85,6 +88,8 @@ class Dagster:
         """
         self._url = f"{url}/graphql"
         self._seconds = seconds
+        self._recent: TTLCache[str, Run | None] = TTLCache(_ENOUGH, _RECENT_SECONDS)
+        self._asking = threading.Lock()
 
     def reach(self) -> None:
         """Ask something cheap.
@@ -122,6 +127,13 @@ class Dagster:
     def run(self, run_id: str) -> Run | None:
         """One run, if there is such a one."""
         return next(iter(self._runs({"runIds": [run_id]}, 1)), None)
+
+    def recent_run(self, run_id: str) -> Run | None:
+        """One run as it was at most a second ago: many may poll a run that waits in the queue."""
+        with self._asking:
+            if run_id not in self._recent:
+                self._recent[run_id] = self.run(run_id)
+            return self._recent[run_id]
 
     def tagged(self, key: str, value: str) -> Run | None:
         """The newest run with a tag, if there is one."""

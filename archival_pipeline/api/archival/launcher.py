@@ -27,6 +27,8 @@ JOBS = {
     AuditType.RESTORE: "process_restore",
     AuditType.DELETE: "process_delete_bulk",
 }
+# A backfill's runs may be in the way as well, and be polled.
+_KINDS = {job: kind for kind, job in JOBS.items()} | {"process_backup_by_day": AuditType.BACKUP}
 _EXCLUSIVE = "archival/exclusive"
 _REQUEST = "archival/request"
 _CALLER = "archival/caller"
@@ -70,10 +72,16 @@ def launch(settings: Settings, dagster: Dagster, order: Order) -> Launched:
     Raises:
         ApiError: Dagster cannot be reached.
     """
-    with turn_to_launch(settings) as at_work:
-        if at_work is not None:
-            return Launched(at_work, started=False)
-        waiting = [run for run in dagster.unfinished() if _EXCLUSIVE in run.tags]
+    with turn_to_launch(settings) as turn:
+        holder = turn.in_the_way()
+        if holder is not None:
+            return Launched(holder, started=False)
+        # Dagster notices the end of a run later than its audit tells it; the queue keeps the next run until then.
+        waiting = [
+            run
+            for run in dagster.unfinished()
+            if _EXCLUSIVE in run.tags and not turn.has_ended(run.root_id, since=run.created)
+        ]
         if waiting:
             # The oldest is the one at work, or the next to be.
             return Launched(waiting[-1].root_id, started=False)
@@ -111,9 +119,8 @@ def row_of_run(dagster: Dagster, audit_id: str) -> AuditRow:
     Raises:
         NotFoundError: there is no such run either.
     """
-    run = dagster.run(audit_id)
-    kinds = {job: kind for kind, job in JOBS.items()}
-    if run is None or run.job not in kinds:
+    run = dagster.recent_run(audit_id)
+    if run is None or run.job not in _KINDS:
         raise NotFoundError(
             f"There is no audit {audit_id}.",
             resolve="List the audits there are with GET processes/audits.",
@@ -124,7 +131,7 @@ def row_of_run(dagster: Dagster, audit_id: str) -> AuditRow:
     return {
         "id": 0,
         "audit_id": audit_id,
-        "audit_type": kinds[run.job].value,
+        "audit_type": _KINDS[run.job].value,
         "audit_status": status.value,
         "step": AuditStep.INITIATE.value,
         "details": {"dagsterRunStatus": run.status},

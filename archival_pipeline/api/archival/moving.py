@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends
 
 from archival_pipeline.api.archival import bodies, launcher
 from archival_pipeline.api.archival.launcher import Launched, Order
-from archival_pipeline.api.archival.state import AUDIT, MOVE, Archive, UsableArchive
+from archival_pipeline.api.archival.state import AUDIT, MOVE, RUNS, Archive, UsableArchive
 from archival_pipeline.api.auth import Access, Caller, requires
 from archival_pipeline.api.errors import ApiError, responses
 from archival_pipeline.api.logs import REQUEST_ID
@@ -123,25 +123,26 @@ async def _end_of(archive: Archive, audit_id: str) -> AuditRow | None:
     while asyncio.get_running_loop().time() < deadline:
         await asyncio.sleep(_POLL_SECONDS)
         try:
-            run = await archive.workers.run(AUDIT, archive.dagster.run, audit_id)
+            run = await archive.workers.run(RUNS, archive.dagster.run, audit_id)
             if run is not None and run.is_finished:
-                return await archive.workers.run(AUDIT, latest_row, archive, audit_id)
+                return await latest_row(archive, audit_id)
         except ApiError:
             # Dagster is away for a moment; the deletion is in its queue all the same.
             continue
     return None
 
 
-def latest_row(archive: Archive, audit_id: str) -> AuditRow:
+async def latest_row(archive: Archive, audit_id: str) -> AuditRow:
     """The newest row of an audit, or what its run says where nothing is written yet.
 
     Raises:
         NotFoundError: there is neither.
     """
     try:
-        return service.audit_latest(archive.settings, audit_id)
+        return await archive.workers.run(AUDIT, service.audit_latest, archive.settings, audit_id)
     except NotFoundError:
-        return launcher.row_of_run(archive.dagster, audit_id)
+        # In a group of its own: a Dagster that hangs must not hold up those whose rows are there.
+        return await archive.workers.run(RUNS, launcher.row_of_run, archive.dagster, audit_id)
 
 
 def _told(row: AuditRow | None, audit_id: str) -> str:

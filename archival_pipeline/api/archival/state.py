@@ -9,17 +9,29 @@ from fastapi import Depends, Request
 
 from archival_pipeline.api.archival.dagster import Dagster
 from archival_pipeline.api.workers import Workers
+from archival_pipeline.database.connections import Limits
+from archival_pipeline.database.pools import SessionPools
 from archival_pipeline.errors import ConfigurationError
 from archival_pipeline.settings import Settings
 from archival_pipeline.settings_api import LimitSettings
 
-SELECT, AUDIT, MOVE, HEALTH = "select", "audit", "move", "health"
-_FIXED_SIZES = {MOVE: 2, HEALTH: 3}
+SELECT, AUDIT, MOVE, RUNS, HEALTH = "select", "audit", "move", "runs", "health"
+_FIXED_SIZES = {MOVE: 2, RUNS: 2, HEALTH: 3}
 
 
-def workers_of(limits: LimitSettings) -> Workers:
-    """Counting and looking at audits get a group each: neither a flood of counts nor one of polls stops the other."""
-    return Workers({SELECT: limits.sessions, AUDIT: limits.sessions, **_FIXED_SIZES})
+def workers_of(limits: LimitSettings) -> tuple[Workers, SessionPools]:
+    """Counting and looking at audits get a group each: neither a flood of counts nor one of polls stops the other.
+
+    Returns:
+        The groups, and the pools that their sessions come from, to be closed with the app.
+    """
+    sizes = {SELECT: limits.sessions, AUDIT: limits.sessions, **_FIXED_SIZES}
+    # Nobody waits for the answer of a statement that takes longer than its request may. The one lock that is waited for
+    # is the turn to launch, which is free again as soon as Dagster has answered.
+    longest = int(limits.request_seconds * 1_000)
+    patience = Limits(lock_timeout=longest, statement_timeout=longest)
+    pools = SessionPools(sum(sizes.values()), patience)
+    return Workers(sizes, pools.use), pools
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,6 +175,27 @@ def test_running_trees_move_when_they_are_asked_for(pair_of: Callable[[Engine], 
     assert checker.differences(rows, checker.together(pair.checker.primary(), pair.checker.backup())) == []
 
 
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_trees_that_share_a_session_move_without_it(pair_of: Callable[[Engine], Pair], lanes: int) -> None:
+    pair = pair_of(FOREST)
+    sharing = [tree.root for tree in _trees(pair) if tree.kind == "session_shared"]
+    rows = pair.checker.primary()
+
+    ran = run(
+        pair.settings,
+        filters={"piids": [str(root) for root in sharing]},
+        includeRunning=True,
+        batchSize=1,
+        lanes=lanes,
+    )
+
+    assert sharing
+    assert not ran.reports
+    assert pair.pids("backup") == set(sharing)
+    assert pair.execute("backup", "SELECT id FROM sessioninfo") == []
+    assert checker.differences(rows, checker.together(pair.checker.primary(), pair.checker.backup())) == []
+
+
 def test_trees_that_share_a_content_stay(pair_of: Callable[[Engine], Pair]) -> None:
     pair = pair_of(Engine(every_ended=2))
     first, second = (members[0] for members in pair.written.ended)
