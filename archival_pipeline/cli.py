@@ -11,6 +11,7 @@ from archival_pipeline.commands import asking, audits, imixs, moving, output, st
 from archival_pipeline.commands import asking, audits, cleanup, moving, output, steering, upkeep
 from archival_pipeline.commands import asking, audits, interim, moving, output, steering, upkeep
 from archival_pipeline.commands import asking, audits, moving, output, steering, upkeep, variables
+from archival_pipeline.commands import asking, audits, history, moving, output, steering, upkeep
 
 _EPILOG = """\
 \b
@@ -47,6 +48,14 @@ def api() -> None:
     app.run()
 
 
+@click.command("history-api", cls=output.JsonCommand)
+def history_api() -> None:
+    """Serve the execution history to users on HISTORY_API_PORT until told to stop; docs/history.md has the rest."""
+    from archival_pipeline.api.history import app  # noqa: PLC0415
+
+    app.run()
+
+
 for command in (
     upkeep.migrate,
     upkeep.check,
@@ -67,6 +76,8 @@ for command in (
     cleanup.cleanup,
     interim.interim,
     variables.variables,
+    history.history,
+    history_api,
     api,
     imixs.imixs,
 ):

@@ -8,6 +8,7 @@ from archival_pipeline.defs import imixs, jobs, schedules
 from archival_pipeline.defs import cleanup, jobs, schedules
 from archival_pipeline.defs import interim, interim_triggers, jobs, schedules
 from archival_pipeline.defs import jobs, schedules, variables
+from archival_pipeline.defs import history, jobs, schedules
 from archival_pipeline.defs.resources import Mover
 from archival_pipeline.settings import load_nightly
 
@@ -32,5 +33,11 @@ defs = Definitions(
     ],
     schedules=[schedules.nightly_backup_schedule(load_nightly()), *interim_triggers.SCHEDULES],
     sensors=[*interim_triggers.SENSORS],
+        *history.JOBS,
+    ],
+    schedules=[schedules.nightly_backup_schedule(load_nightly())],
+    sensors=[*history.SENSORS],
+    assets=[*history.ASSETS],
+    asset_checks=[*history.ASSET_CHECKS],
     resources={"mover": Mover()},
 )

@@ -13,7 +13,7 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
-from archival_pipeline import errors, settings, settings_api, settings_camunda, settings_cleanup, settings_imixs, settings_interim, settings_variables
+from archival_pipeline import errors, settings, settings_api, settings_camunda, settings_cleanup, settings_history, settings_imixs, settings_interim, settings_variables
 from archival_pipeline.archival.filters import Filters
 from archival_pipeline.archival.options import Options
 from archival_pipeline.archival.trees import REASONS
@@ -203,6 +203,10 @@ PARTS: dict[str, tuple[str, Callable[[], str]]] = {
     "interim-redis": ("docs/configuration.md", lambda: settings_of(settings_interim.RedisSettings)),
     "interim-files": ("docs/configuration.md", lambda: settings_of(settings_interim.FileSettings)),
     "interim": ("docs/configuration.md", lambda: settings_of(settings_interim.InterimSettings)),
+    "history-database": ("docs/history.md", lambda: settings_of(settings_history.HistoryDatabaseSettings)),
+    "history-stream": ("docs/history.md", lambda: settings_of(settings_history.HistoryStreamSettings)),
+    "history-kafka": ("docs/history.md", lambda: settings_of(settings_history.HistoryKafkaSettings)),
+    "history-api": ("docs/history.md", lambda: settings_of(settings_history.HistoryApiSettings)),
     "filters": ("docs/configuration.md", lambda: fields_of(Filters)),
     "options": ("docs/configuration.md", lambda: fields_of(Options)),
     "imixs_workflow": ("docs/imixs.md", lambda: settings_of(settings_imixs.WorkflowSettings)),

@@ -76,6 +76,11 @@ def commands() -> list[click.Command]:
     groups = [command for command in cli.commands.values() if isinstance(command, click.Group)]
     single = [command for command in cli.commands.values() if command not in groups]
     return single + [command for group in groups for command in group.commands.values()]
+    """Every command that can be called, those of groups included."""
+    assert isinstance(cli, click.Group)
+    groups = [command for command in cli.commands.values() if isinstance(command, click.Group)]
+    single = [command for command in cli.commands.values() if not isinstance(command, click.Group)]
+    return [*single, *(command for group in groups for command in group.commands.values())]
 
 
 @pytest.mark.parametrize("command", commands(), ids=lambda command: command.name)
