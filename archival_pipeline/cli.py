@@ -7,11 +7,19 @@ from __future__ import annotations
 
 import click
 
-from archival_pipeline.commands import asking, audits, imixs, moving, output, steering, upkeep
-from archival_pipeline.commands import asking, audits, cleanup, moving, output, steering, upkeep
-from archival_pipeline.commands import asking, audits, interim, moving, output, steering, upkeep
-from archival_pipeline.commands import asking, audits, moving, output, steering, upkeep, variables
-from archival_pipeline.commands import asking, audits, history, moving, output, steering, upkeep
+from archival_pipeline.commands import (
+    asking,
+    audits,
+    cleanup,
+    history,
+    imixs,
+    interim,
+    moving,
+    output,
+    steering,
+    upkeep,
+    variables,
+)
 
 _EPILOG = """\
 \b

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from dagster import Definitions
 
-from archival_pipeline.defs import imixs, jobs, schedules
-from archival_pipeline.defs import cleanup, jobs, schedules
-from archival_pipeline.defs import interim, interim_triggers, jobs, schedules
-from archival_pipeline.defs import jobs, schedules, variables
-from archival_pipeline.defs import history, jobs, schedules
+from archival_pipeline.defs import cleanup, history, imixs, interim, interim_triggers, jobs, schedules, variables
 from archival_pipeline.defs.resources import Mover
 from archival_pipeline.settings import load_nightly
 
@@ -18,26 +14,19 @@ defs = Definitions(
         jobs.process_backup_by_day,
         jobs.process_restore,
         jobs.process_delete_bulk,
+        *cleanup.JOBS,
+        *history.JOBS,
         *imixs.JOBS,
+        *interim.JOBS,
         *variables.JOBS,
     ],
-    schedules=[schedules.nightly_backup_schedule(load_nightly())],
-    sensors=[*imixs.SENSORS],
-    assets=[*imixs.ASSETS],
-    asset_checks=[*imixs.ASSET_CHECKS],
-        *cleanup.JOBS,
+    schedules=[
+        schedules.nightly_backup_schedule(load_nightly()),
+        *cleanup.SCHEDULES,
+        *interim_triggers.SCHEDULES,
     ],
-    schedules=[schedules.nightly_backup_schedule(load_nightly()), *cleanup.SCHEDULES],
-    sensors=[*cleanup.SENSORS],
-        *interim.JOBS,
-    ],
-    schedules=[schedules.nightly_backup_schedule(load_nightly()), *interim_triggers.SCHEDULES],
-    sensors=[*interim_triggers.SENSORS],
-        *history.JOBS,
-    ],
-    schedules=[schedules.nightly_backup_schedule(load_nightly())],
-    sensors=[*history.SENSORS],
-    assets=[*history.ASSETS],
-    asset_checks=[*history.ASSET_CHECKS],
+    sensors=[*cleanup.SENSORS, *history.SENSORS, *imixs.SENSORS, *interim_triggers.SENSORS],
+    assets=[*history.ASSETS, *imixs.ASSETS],
+    asset_checks=[*history.ASSET_CHECKS, *imixs.ASSET_CHECKS],
     resources={"mover": Mover()},
 )

@@ -13,7 +13,17 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
-from archival_pipeline import errors, settings, settings_api, settings_camunda, settings_cleanup, settings_history, settings_imixs, settings_interim, settings_variables
+from archival_pipeline import (
+    errors,
+    settings,
+    settings_api,
+    settings_camunda,
+    settings_cleanup,
+    settings_history,
+    settings_imixs,
+    settings_interim,
+    settings_variables,
+)
 from archival_pipeline.archival.filters import Filters
 from archival_pipeline.archival.options import Options
 from archival_pipeline.archival.trees import REASONS

@@ -69,18 +69,6 @@ def commands() -> list[click.Command]:
         for one in cli.commands.values()
         for command in (one.commands.values() if isinstance(one, click.Group) else [one])
     ]
-    groups = {name: group for name, group in cli.commands.items() if isinstance(group, click.Group)}
-    single = [command for name, command in cli.commands.items() if name not in groups]
-    return [*single, *(command for group in groups.values() for command in group.commands.values())]
-    """Those of the groups too."""
-    groups = [command for command in cli.commands.values() if isinstance(command, click.Group)]
-    single = [command for command in cli.commands.values() if command not in groups]
-    return single + [command for group in groups for command in group.commands.values()]
-    """Every command that can be called, those of groups included."""
-    assert isinstance(cli, click.Group)
-    groups = [command for command in cli.commands.values() if isinstance(command, click.Group)]
-    single = [command for command in cli.commands.values() if not isinstance(command, click.Group)]
-    return [*single, *(command for group in groups for command in group.commands.values())]
 
 
 @pytest.mark.parametrize("command", commands(), ids=lambda command: command.name)

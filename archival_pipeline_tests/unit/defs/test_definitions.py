@@ -30,8 +30,6 @@ with warnings.catch_warnings():
 
 # The jobs that move trees; those of other rooms have tests of their own.
 JOBS = [job for job in defs.resolve_all_job_defs() if hasattr(jobs, job.name)]
-# The moves; the jobs of other rooms are tested with their rooms.
-JOBS = [job for job in defs.resolve_all_job_defs() if job.name.startswith("process_")]
 STEPS = {"fetch", "children", "generate_sql", "execute", "delete", "complete"}
 
 

@@ -1,12 +1,14 @@
 # ruff: noqa: INP001 -- alembic runs this file by its path; as a package it could be imported, and would then act
-"""The table that records what was sent to an engine to put variables back."""
+"""The books of interim data."""
 
 from archival_pipeline.database.migrations import apply_files
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
+
+FILES = ("backup/interim_tables",)
 
 
 def upgrade() -> None:
-    """Install the table."""
-    apply_files("backup/variable_restores")
+    """Install the tables."""
+    apply_files(*FILES)
