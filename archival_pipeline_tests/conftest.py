@@ -30,7 +30,7 @@ _FAST = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "128MB", "
 # How the names of the product's own settings begin.
 _SETTINGS = (
     *("ALERT_", "API_", "BACKUP_", "BPM_", "CAMUNDA_", "DAGSTER_", "DB_", "HISTORY_", "IDS_", "INTERIM_", "LOWCODE_"),
-    *("OIDC_", "STORAGE_", "VARIABLES_", "WORKFLOW_SERVICE_"),
+    *("OIDC_", "STORAGE_", "VARIABLES_", "WORKFLOW_SERVICE_", "history"),
 )
 _VERSION_OPTIONS = {"primary": "--primary-version", "backup": "--backup-version"}
 
