@@ -90,22 +90,25 @@ def _cpu(folder: Path) -> tuple[float, float]:
 
 
 def _slices(subscriber: Subscriber, sent: int, folder: Path) -> None:
-    rates = []
+    costs = []
     subscriber.round(0)
     ours, servers = _cpu(folder)
     whole = time.perf_counter()
     slice_size = max(sent // 10, 1)
     while subscriber.progress.records < sent:
-        before, started = subscriber.progress.records, time.perf_counter()
+        before, started, cpu = subscriber.progress.records, time.perf_counter(), sum(_cpu(folder))
         while subscriber.progress.records - before < slice_size and subscriber.progress.records < sent:
             subscriber.round(5.0)
-        rates.append((subscriber.progress.records - before) / (time.perf_counter() - started))
-        _print(f"  {subscriber.progress.records:>9} events taken in, last slice {rates[-1]:>8,.0f} events/s")
+        taken = subscriber.progress.records - before
+        rate = taken / (time.perf_counter() - started)
+        costs.append((sum(_cpu(folder)) - cpu) / taken * 1e6)
+        told = f"last slice {rate:>8,.0f} events/s, {costs[-1]:.0f} us CPU an event"
+        _print(f"  {subscriber.progress.records:>9} events taken in, {told}")
     ours, servers = (after - before for after, before in zip(_cpu(folder), (ours, servers), strict=True))
     subscriber.close()
     _print(f"CPU: {ours / sent * 1e6:.0f} us an event here, {servers / sent * 1e6:.0f} us in the server")
     _print(f"subscribe: {sent / (time.perf_counter() - whole):,.0f} events/s over all")
-    _print(f"cost per event, last slice against first: {rates[0] / rates[-1]:.2f}")
+    _print(f"CPU per event, last slice against first: {costs[-1] / costs[0]:.2f}")
     if subscriber.progress.dead:
         sys.exit("events were put aside")
 
