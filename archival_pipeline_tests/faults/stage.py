@@ -197,4 +197,6 @@ def _may_move(pair: Pair) -> set[int]:
     """Instances that the sample data itself says may be archived."""
     ended = {pid for members in pair.written.ended for pid in members}
     forests = {p for s in pair.written.forests for t in s.trees if t.obstacle is None for p in t.members}
-    return ended | forests
+    # Trees without a sound chain of parents are not among the forests' trees; nothing keeps them in the primary.
+    circles = {pid for name in ("parent_cycle", "parent_self") for pid in pair.written.trap(name)}
+    return ended | forests | circles

@@ -67,6 +67,11 @@ _MAPPED = (
 )
 _OWN = "t.processinstanceid = ANY(%(pids)s)"
 _BY_TASK = f"t.task_id IN {_TASKS}"
+# A job without an instance names it in its business key, with the work item it serves.
+_JOB = (
+    f"({_OWN} OR t.processinstanceid IS NULL AND t.businesskey ~ '^[0-9]{{1,18}}:[0-9]{{1,18}}$'"
+    " AND split_part(t.businesskey, ':', 1) = ANY(%(pids)s::bigint[]::text[]))"
+)
 _OWN_OR_LOGGED = f"({_OWN} OR coalesce(t.processinstanceid, -1) <= 0 AND t.taskid IN {_LOGGED_TASKS})"
 
 OWNED: dict[str, str] = {
@@ -90,8 +95,8 @@ OWNED: dict[str, str] = {
     "nodeinstancelog": _OWN,
     "variableinstancelog": _OWN,
     "executionerrorinfo": "t.process_inst_id = ANY(%(pids)s)",
-    "requestinfo": _OWN,
-    "errorinfo": "t.request_id IN (SELECT o.id FROM requestinfo AS o WHERE o.processinstanceid = ANY(%(pids)s))",
+    "requestinfo": _JOB,
+    "errorinfo": f"t.request_id IN (SELECT t.id FROM requestinfo AS t WHERE {_JOB})",
     "caseroleassignmentlog": f"({_OWN} OR t.caseid IN {_CASES})",
     "casefiledatalog": f"t.caseid IN {_CASES}",
     "audittaskimpl": _OWN,
