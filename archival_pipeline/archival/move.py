@@ -14,9 +14,10 @@ import psycopg
 
 from archival_pipeline import errors
 from archival_pipeline.archival import filters as filtering
-from archival_pipeline.archival import selection
+from archival_pipeline.archival import keys, selection
 from archival_pipeline.archival.audit import AuditEntry, AuditLog, AuditStatus, AuditStep, AuditType
 from archival_pipeline.archival.direction import BACKUP, RESTORE, Direction, Side, direction_of
+from archival_pipeline.archival.keys import NOTHING_SCANNED
 from archival_pipeline.archival.lanes import Lane, Lanes, StopSignal
 from archival_pipeline.archival.ledger import Ledger
 from archival_pipeline.archival.options import Options, parse_options
@@ -31,9 +32,11 @@ from archival_pipeline.database.connections import Limits, connect
 from archival_pipeline.database.locks import OperationLock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from archival_pipeline.archival.filters import Filters, SqlFilters
+    from archival_pipeline.archival.keys import Scanned
+    from archival_pipeline.archival.ledger import Batch
     from archival_pipeline.settings import DatabaseSettings, Settings
 
 # Nothing may wait long for a lock, or hold one for long: on one side the engine is at work.
@@ -63,6 +66,7 @@ class Move:
         shared_objects: large objects that more than one row points to.
         object_cap: how many large objects one transaction may unlink.
         fingerprint: of the primary's columns when the operation began.
+        scanned: what was found, for the batches at hand, in the origin's tables that have no index on the instance.
         processed: trees dealt with so far.
         ended: how the operation ended; None while it goes on.
     """
@@ -85,6 +89,7 @@ class Move:
     shared_objects: frozenset[int] = frozenset()
     object_cap: int = 1_000
     fingerprint: str = ""
+    scanned: Scanned = NOTHING_SCANNED
     processed: int = 0
     ended: str | None = None
 
@@ -124,6 +129,12 @@ class Move:
             audit=AuditLog(lock.connection, ledger.audit_id, AuditType(row["operation"]), filters),
             direction=direction_of(row["operation"], options.database),
         )
+
+    def scan(self, batches: Sequence[Batch]) -> None:
+        """Read the origin's tables without an index on the instance, once for all these batches."""
+        with self.control.snapshot(self.direction.origin) as origin:
+            members = [member for batch in batches for member in batch.member_ids]
+            self.scanned = keys.scan(origin, self.catalogue, members)
 
     def books(self) -> tuple[OperationLock, Ledger]:
         """The lock and the ledger of a move that writes.

@@ -100,8 +100,9 @@ def _keys(lane: Lane, move: Move, members: Sequence[int]) -> Keys:
     """The keys at the origin of what may be deleted."""
     origin = lane.session(move.direction.origin)
     if not move.direction.copies:
-        return keys.resolve(origin, move.catalogue, members)
-    return keys.resolve_copied(origin, lane.snapshot(move.direction.destination), move.catalogue, members)
+        return keys.resolve(origin, move.catalogue, members, scanned=move.scanned)
+    destination = lane.snapshot(move.direction.destination)
+    return keys.resolve_copied(origin, destination, move.catalogue, members, move.scanned)
 
 
 def _proof(lane: Lane, move: Move, batch: Batch, found: Keys) -> Measure | None:

@@ -203,6 +203,7 @@ def execute(move: Move, wave: Wave) -> WaveResult:
         batches = [b for b in move.ledger.batches(wave.number) if b.state in ("planned", "copying") and b.member_ids]
         if not move.direction.copies:
             return _accept(move, batches, started)
+        move.scan(batches)
         move.lanes.run(
             move.pace.copying(batches),
             lambda lane, batch: recovery.copy(lane, move, batch, thorough=batch is batches[0]),
@@ -278,6 +279,7 @@ def delete(move: Move, wave: Wave) -> WaveResult:
             move.audit.write(_deleted_row(move, batch, removed, started))
 
         batches = [b for b in move.ledger.batches(wave.number) if b.state in ("copied", "deleting")]
+        move.scan(batches)
         turns = move.pace.deleting(batches)
         move.lanes.run(turns, lambda lane, batch: recovery.delete(lane, move, batch), report)
         result.seconds = _since(started)

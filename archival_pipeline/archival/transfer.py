@@ -156,7 +156,8 @@ def _commit(lane: Lane, move: Move, batch: Batch, trees: Trees, already: Trees, 
     every = trees | already
     destination = lane.session(move.direction.destination)
     with lane.snapshot(move.direction.origin) as origin:
-        found = keys.resolve(origin, move.catalogue, [member for members in trees.values() for member in members])
+        members = [member for some in trees.values() for member in some]
+        found = keys.resolve(origin, move.catalogue, members, scanned=move.scanned)
         writing.insert_missing(origin, destination, move, found)
         with destination.transaction():
             _by_index(destination)
@@ -165,7 +166,9 @@ def _commit(lane: Lane, move: Move, batch: Batch, trees: Trees, already: Trees, 
             if thorough:
                 proof = _proven(origin, destination, move, [found])
             if already:
-                standing = [keys.resolve(origin, move.catalogue, members) for members in already.values()]
+                standing = [
+                    keys.resolve(origin, move.catalogue, some, scanned=move.scanned) for some in already.values()
+                ]
                 proof = (proof or Measure({})) + _proven(origin, destination, move, standing)
             rows = {name: d.rows for name, d in proof.filled().items()} if proof else written.rows
             if move.direction.ledger_with_copy:
@@ -209,7 +212,7 @@ def current_transaction(session: psycopg.Connection[Any]) -> str:
 
 
 def _measure(origin: psycopg.Connection[Any], move: Move, members: Sequence[int]) -> tuple[Keys, Measure]:
-    found = keys.resolve(origin, move.catalogue, members)
+    found = keys.resolve(origin, move.catalogue, members, scanned=move.scanned)
     ours = digests.measure(origin, move.catalogue, found, archive=is_archive(move.direction.origin))
     return found, _unambiguous(ours)
 

@@ -11,15 +11,14 @@ Not here: SQL (``statements.py``), whether a schema is acceptable (``preflight.p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
-
-from archival_pipeline.catalogue.model import Catalogue, KeySet, KeyType, Table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from archival_pipeline.catalogue.model import Catalogue, KeySet, KeyType, Table
     from archival_pipeline.database.introspection import LiveSchema
 
 LO_SUFFIX = "_lo"
@@ -155,7 +154,7 @@ def _bind_key_set(key_set: KeySet, primary: LiveSchema) -> KeySet:
         if primary.column(arm.table, arm.select) is not None and primary.column(arm.table, arm.column) is not None
     )
     query = key_set.query if all(name in primary.tables for name in key_set.needs) else ""
-    return KeySet(key_set.name, arms, query, key_set.needs, key_set.sql_type, key_set.minimum)
+    return replace(key_set, arms=arms, query=query, scan=key_set.scan if query else None)
 
 
 def _bind_table(table: Table, primary: LiveSchema, clob_mode: ClobMode, types: Mapping[str, KeyType]) -> BoundTable:

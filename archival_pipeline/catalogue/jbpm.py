@@ -6,7 +6,7 @@ against each other. Not here: columns, which come from the live schema.
 
 from __future__ import annotations
 
-from archival_pipeline.catalogue.model import PROCESS, Address, Arm, Catalogue, KeySet, Role, Table
+from archival_pipeline.catalogue.model import PROCESS, Address, Arm, Catalogue, KeySet, Role, Scan, Table
 
 # Rows of a task that carry no instance id of their own are reached through the task's id.
 _NO_INSTANCE = "coalesce(t.processinstanceid, 0) <= 0"
@@ -36,7 +36,7 @@ KEY_SETS = (
     ),
     KeySet("work_item", arms=(Arm("workiteminfo", "workitemid", "processinstanceid", PROCESS, indexed=False),)),
     KeySet("correlation", arms=(Arm("correlationkeyinfo", "keyid", "processinstanceid", PROCESS, indexed=False),)),
-    KeySet("request", query="common/keys_request", needs=("requestinfo",)),
+    KeySet("request", query="common/keys_request", needs=("requestinfo",), scan=Scan("requestinfo", "id")),
     KeySet("task", arms=(Arm("task", "id", "processinstanceid", PROCESS),)),
     KeySet(
         "task_of_log",

@@ -39,7 +39,8 @@ class Arm:
         through: a key set defined earlier.
         condition: a further predicate on the row, SQL with the row named ``t``.
         indexed: whether the engine's schema has an index on ``column``. If not, the keys are joined by a hash over
-            one scan, because a scan for each key would read the table once per key.
+            one scan, because a scan for each key would read the table once per key. Only ``select`` the primary key
+            ``through`` the instances themselves then.
     """
 
     table: str
@@ -48,6 +49,19 @@ class Arm:
     through: str
     condition: str = ""
     indexed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """A table that has to be read whole to find the keys of an instance, because no index leads to them.
+
+    Attributes:
+        table: its name.
+        key: its primary key, which grows with every row: the keys that are looked for.
+    """
+
+    table: str
+    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +76,7 @@ class KeySet:
         needs: tables that ``query`` reads; the set is empty where one of them does not exist.
         sql_type: ``bigint`` or ``text``.
         minimum: keys below this mean «none» and never join.
+        scan: the table that ``query`` scans. Such a query also selects the instance, as column ``process``.
     """
 
     name: str
@@ -70,6 +85,7 @@ class KeySet:
     needs: tuple[str, ...] = ()
     sql_type: KeyType = "bigint"
     minimum: int | None = 1
+    scan: Scan | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,10 @@ from psycopg.rows import scalar_row
 from archival_pipeline.catalogue import (
     backup_tables,
     indexes,
+    key_statements,
     lob_modes,
     preflight_servers,
     preflight_tables,
-    statements,
 )
 from archival_pipeline.catalogue.binding import ClobMode, bind
 from archival_pipeline.catalogue.preflight_rights import Operation, missing_lock_rights, missing_rights
@@ -125,7 +125,7 @@ def _about_keys(
     clob_mode: ClobMode,
 ) -> Iterable[str]:
     """Let the server plan the statement that finds all keys: it names a column or a comparison that does not fit."""
-    statement = statements.resolve_keys(bind(catalogue, primary.schema, clob_mode))
+    statement = key_statements.resolve_keys(bind(catalogue, primary.schema, clob_mode))
     try:
         with connection.transaction():
             connection.execute(sql.SQL("EXPLAIN {}").format(statement), {"process": [], "left_sessions": []})

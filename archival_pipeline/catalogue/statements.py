@@ -1,7 +1,7 @@
 """Builds the SQL of a move from a bound catalogue. What is generated here is what is executed, and what is shown.
 
 Every statement is composed of quoted identifiers and named parameters: one array of keys for each key set. Nothing
-here connects or executes.
+here connects or executes; the statement that finds those keys is in ``key_statements.py``.
 
 The **digest** of a table's rows: the number of rows, and two sums over two 64-bit hashes (``hashtextextended`` with two
 seeds) of each row's binary image (``record_send``, in hex), large objects replaced by their content. A sum depends
@@ -12,110 +12,20 @@ to version, because hash-partitioned tables live through upgrades by them.
 
 from __future__ import annotations
 
-from functools import cache
-from typing import TYPE_CHECKING, LiteralString, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING
 
 from psycopg import sql
 
-from archival_pipeline.catalogue.binding import BoundCatalogue, BoundTable, LobColumn, Storage
-from archival_pipeline.database.sqlfiles import load_sql
+from archival_pipeline.catalogue.binding import BoundTable, LobColumn, Storage
+from archival_pipeline.catalogue.composing import written_once
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from archival_pipeline.catalogue.model import Arm, KeySet
-
-Parameters = ParamSpec("Parameters")
-Statement = TypeVar("Statement", bound="sql.Composed | None")
+    from collections.abc import Sequence
 
 
 def storage_of(lob: LobColumn, *, archive: bool) -> Storage:
     """How one side stores a column: the backup always as an archive."""
     return Storage.ARCHIVED if archive else lob.primary
-
-
-def _written_once(build: Callable[Parameters, Statement]) -> Callable[Parameters, Statement]:
-    """Put a statement together once and keep its text: each is used for thousands of batches."""
-    return cast("Callable[Parameters, Statement]", cache(lambda *a, **k: _flat(build(*a, **k))))
-
-
-def _flat(statement: sql.Composable | None) -> sql.Composed | None:
-    if statement is None:
-        return None
-    text: LiteralString = statement.as_string(None)
-    return sql.Composed([sql.SQL(text)])
-
-
-# --- keys -----------------------------------------------------------------------------------------------------------
-
-
-@_written_once
-def resolve_keys(catalogue: BoundCatalogue) -> sql.Composed:
-    """One statement that finds every key set of the instances in parameter ``process``.
-
-    Returns one row: an array literal for each key set, in the catalogue's order, ready to be bound again. Each set is
-    an initialisation plan of the next, so that every step is an index lookup by an array, whatever the statistics say.
-    """
-    ctes = [
-        sql.SQL(
-            "{name} AS MATERIALIZED ("
-            "SELECT coalesce(array_agg(DISTINCT s.key), '{{}}'::{type} []) AS keys FROM ({body}) AS s)"
-        ).format(name=_keys_cte(key_set.name), type=sql.SQL(key_set.sql_type), body=_key_body(key_set))
-        for key_set in catalogue.key_sets
-    ]
-    outputs = [sql.SQL("(SELECT k.keys FROM {} AS k)::text").format(_keys_cte(k.name)) for k in catalogue.key_sets]
-    return sql.SQL("WITH {} SELECT {}").format(sql.SQL(",\n").join(ctes), sql.SQL(",\n").join(outputs))
-
-
-def _keys_cte(name: str) -> sql.Identifier:
-    return sql.Identifier(f"keys_{name}")
-
-
-def _key_body(key_set: KeySet) -> sql.Composable:
-    if key_set.name == "process":
-        return sql.SQL("SELECT p.key FROM unnest(%(process)s::bigint []) AS p (key) WHERE p.key > 0")
-    if key_set.query:
-        return sql.SQL("SELECT q.key FROM ({}) AS q WHERE {}").format(
-            sql.SQL(load_sql(key_set.query)), _meaningful(key_set, sql.SQL("q.key"))
-        )
-    if not key_set.arms:
-        return sql.SQL("SELECT NULL::{} AS key WHERE false").format(sql.SQL(key_set.sql_type))
-    return sql.SQL(" UNION ALL ").join(_arm(arm, key_set) for arm in key_set.arms)
-
-
-def _arm(arm: Arm, key_set: KeySet) -> sql.Composed:
-    selected = sql.SQL("t.{}").format(sql.Identifier(arm.select))
-    condition = _meaningful(key_set, selected)
-    if arm.condition:
-        condition = sql.SQL("{} AND {}").format(condition, sql.SQL(arm.condition))
-    keys = sql.SQL("(SELECT k.keys FROM {} AS k)::bigint []").format(_keys_cte(arm.through))
-    if arm.indexed:
-        return sql.SQL(
-            "SELECT {selected} AS key FROM {table} AS t WHERE t.{column} = ANY({keys}) AND {condition}"
-        ).format(
-            selected=selected,
-            table=sql.Identifier(arm.table),
-            column=sql.Identifier(arm.column),
-            keys=keys,
-            condition=condition,
-        )
-    return sql.SQL(
-        "SELECT {selected} AS key FROM {table} AS t"
-        " INNER JOIN unnest({keys}) AS p (id) ON t.{column} = p.id WHERE {condition}"
-    ).format(
-        selected=selected,
-        table=sql.Identifier(arm.table),
-        keys=keys,
-        column=sql.Identifier(arm.column),
-        condition=condition,
-    )
-
-
-def _meaningful(key_set: KeySet, expression: sql.Composable) -> sql.Composed:
-    """Leave out NULL and the values that mean «none»."""
-    if key_set.minimum is None:
-        return sql.SQL("{} IS NOT NULL").format(expression)
-    return sql.SQL("{} >= {}").format(expression, sql.Literal(key_set.minimum))
 
 
 # --- rows -----------------------------------------------------------------------------------------------------------
@@ -133,7 +43,7 @@ def owned_rows(table: BoundTable, filled: frozenset[str]) -> sql.Composed | None
     return sql.SQL("({})").format(sql.SQL(" OR ").join(conditions))
 
 
-@_written_once
+@written_once
 def digest(table: BoundTable, filled: frozenset[str], *, archive: bool) -> sql.Composed | None:
     """Count and digest of the owned rows of one table.
 
@@ -154,7 +64,7 @@ def digest(table: BoundTable, filled: frozenset[str], *, archive: bool) -> sql.C
     return _digest_over(table, source, archive=archive)
 
 
-@_written_once
+@written_once
 def row_hashes(table: BoundTable, filled: frozenset[str], *, archive: bool) -> sql.Composed | None:
     """The hash of each owned row and its primary key as text, empty where the table has none."""
     condition = owned_rows(table, filled)
@@ -178,7 +88,7 @@ def row_hashes(table: BoundTable, filled: frozenset[str], *, archive: bool) -> s
     )
 
 
-@_written_once
+@written_once
 def delete(table: BoundTable, filled: frozenset[str], *, archive: bool) -> sql.Composed | None:
     """Delete the owned rows of one table and return the digest of what was really deleted.
 
@@ -330,7 +240,7 @@ def _object_id(lob: LobColumn) -> sql.Composed:
 # --- copying --------------------------------------------------------------------------------------------------------
 
 
-@_written_once
+@written_once
 def select_archived(table: BoundTable, filled: frozenset[str]) -> sql.Composed | None:
     """Read the owned rows of a primary's table as the backup stores them; None where nothing can be owned."""
     condition = owned_rows(table, filled)
@@ -344,7 +254,7 @@ def select_archived(table: BoundTable, filled: frozenset[str]) -> sql.Composed |
     )
 
 
-@_written_once
+@written_once
 def copy_out(table: BoundTable, filled: frozenset[str]) -> sql.Composed:
     """Stream the rows of ``select_archived``.
 
@@ -358,7 +268,7 @@ def copy_out(table: BoundTable, filled: frozenset[str]) -> sql.Composed:
     return sql.SQL("COPY ({}) TO STDOUT (FORMAT binary)").format(query)
 
 
-@_written_once
+@written_once
 def copy_in(table: BoundTable) -> sql.Composed:
     """Write rows of ``copy_out`` into the backup's table."""
     return _copy_in(sql.Identifier(table.name), archived_columns(table))
@@ -382,19 +292,19 @@ def _archived_row(table: BoundTable) -> list[sql.Composable]:
     return row
 
 
-@_written_once
+@written_once
 def copy_archived_out(table: BoundTable, filled: frozenset[str]) -> sql.Composed:
     """Stream the owned rows of a backup's table with the numbers their large objects had."""
     return _copy_from_backup(table, filled, archived_columns(table))
 
 
-@_written_once
+@written_once
 def copy_back_out(table: BoundTable, filled: frozenset[str]) -> sql.Composed:
     """Stream the owned rows of a backup's table as a primary without large objects stores them."""
     return _copy_from_backup(table, filled, table.columns)
 
 
-@_written_once
+@written_once
 def copy_back_in(table: BoundTable) -> sql.Composed:
     """Write rows of ``copy_back_out`` into the primary's table."""
     return _copy_in(sql.Identifier(table.name), table.columns)
@@ -422,7 +332,7 @@ def _staging(table: BoundTable) -> sql.Identifier:
     return sql.Identifier("pg_temp", f"staging_{table.name}")
 
 
-@_written_once
+@written_once
 def create_staging(table: BoundTable) -> sql.Composed:
     """A temporary table that takes the backup's rows of a table whose large objects are to be made anew."""
     contents = [
@@ -440,13 +350,13 @@ def create_staging(table: BoundTable) -> sql.Composed:
     )
 
 
-@_written_once
+@written_once
 def copy_staging_in(table: BoundTable) -> sql.Composed:
     """Write rows of ``copy_archived_out`` into the staging table."""
     return _copy_in(_staging(table), archived_columns(table))
 
 
-@_written_once
+@written_once
 def insert_from_staging(table: BoundTable) -> sql.Composed:
     """Insert the staged rows, making a large object of every content; a lost object keeps its number."""
     values: list[sql.Composable] = []
@@ -477,13 +387,13 @@ def _restored(lob: LobColumn) -> sql.Composable:
     ).format(c=column, n=number)
 
 
-@_written_once
+@written_once
 def drop_staging(table: BoundTable) -> sql.Composed:
     """Drop the staging table, so that the next batch of the same session finds its name free."""
     return sql.SQL("DROP TABLE {}").format(_staging(table))
 
 
-@_written_once
+@written_once
 def select_shared(table: BoundTable, filled: frozenset[str]) -> sql.Composed | None:
     """Read shared rows as JSON objects; None where the keys name none."""
     condition = owned_rows(table, filled)
@@ -494,7 +404,7 @@ def select_shared(table: BoundTable, filled: frozenset[str]) -> sql.Composed | N
     )
 
 
-@_written_once
+@written_once
 def insert_missing(table: BoundTable) -> sql.Composed:
     """Insert shared rows that are not there yet; parameter ``rows`` is a JSON array of the primary's rows."""
     columns = sql.SQL(", ").join(map(sql.Identifier, table.columns))

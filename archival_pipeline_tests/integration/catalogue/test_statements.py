@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from psycopg import sql
 
-from archival_pipeline.catalogue import statements
+from archival_pipeline.catalogue import key_statements, statements
 from archival_pipeline.catalogue.binding import BoundCatalogue, ClobMode, bind
 from archival_pipeline.catalogue.jbpm import JBPM
 from archival_pipeline.database.introspection import read_schema
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from archival_pipeline_tests.integration.catalogue.conftest import Pair, Session
 
 KEYS: dict[str, Any] = {k.name: [] if k.sql_type == "bigint" else ["none"] for k in JBPM.key_sets}
-KEYS["left_sessions"] = []
+KEYS |= {"left_sessions": []}
+for scanned in ("timer", "work_item", "correlation", "request"):
+    KEYS |= {f"known_{scanned}": [], f"after_{scanned}": 0}
 
 
 def explain(session: Session, statement: sql.Composable) -> None:
@@ -43,7 +45,11 @@ def test_statements_are_valid_on_both_sides(
     pair = pair_of(variant)
     catalogue = bind(JBPM, read_schema(pair.primary), clob_mode)
     for session, archive in ((pair.primary, False), (pair.backup, True)):
-        explain(session, statements.resolve_keys(catalogue))
+        explain(session, key_statements.resolve_keys(catalogue))
+        explain(session, key_statements.resolve_keys(catalogue, scanned_before=True))
+        scan = key_statements.scan_keys(catalogue)
+        assert scan is not None
+        explain(session, scan)
         for statement in row_statements(catalogue, archive=archive):
             explain(session, statement)
 
