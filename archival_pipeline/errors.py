@@ -22,10 +22,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import psycopg
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import psycopg
 
 
 class ArchivalError(Exception):
@@ -150,6 +150,7 @@ _RESOLUTIONS: dict[str, tuple[type[DatabaseError], str]] = {
     "25006": (OperatorDatabaseError, "The database is read-only; point the setting at a writable server."),
     "28": (OperatorDatabaseError, "Correct the user name or password setting of this database."),
     "3D000": (OperatorDatabaseError, "Create the database, or correct its name setting."),
+    "DRIVER": (DatabaseError, "Please report it: the statement was never sent."),
     "TLS_REFUSED": (OperatorDatabaseError, "Compare the SSL and CA certificate settings with the server's own."),
     "42501": (OperatorDatabaseError, "Grant the right to the role, as docs/operators-guide.md lists per database."),
     "42P01": (OperatorDatabaseError, "Run `archival-pipeline migrate`; check the schema name setting."),
@@ -178,14 +179,19 @@ def from_database(error: psycopg.Error, doing: str, *, state: str | None = None)
     Returns:
         The error to raise ``from`` the given one. It carries the server's primary message, never row values.
     """
-    state = error.sqlstate or state or "08006"
+    state = error.sqlstate or state or ("08006" if isinstance(error, _LOST) else "DRIVER")
     error_class, resolve = _lookup(state)
-    said = error.diag.message_primary or "the connection was lost"
+    said = error.diag.message_primary or _UNSAID.get(state, f"the driver refused it ({type(error).__name__})")
     if state.startswith(_QUOTES_VALUES):
         said = "a value does not fit"
     where = f" (table {error.diag.table_name})" if error.diag.table_name else ""
     return error_class(f"PostgreSQL answered {state} while {doing}{where}: {said}.", resolve=resolve, code=state)
 
+
+# What the driver raises without a word of the server when a session has ended; anything else of the kind is a mistake
+# in a statement of ours, which no other try mends.
+_LOST = (psycopg.OperationalError, psycopg.InterfaceError)
+_UNSAID = {"08006": "the connection was lost"}
 
 # Messages of this class quote the value at fault.
 _QUOTES_VALUES = "22"

@@ -18,17 +18,19 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from archival_pipeline_tests.faults.tally import TALLY
 from archival_pipeline_tests.support.archive import environment_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from archival_pipeline.settings import DatabaseSettings
     from archival_pipeline_tests.faults.points import Fault
 
 REPOSITORY = Path(__file__).parents[2]
 KILLED = -signal.SIGKILL
-_LONGEST_RUN = 120.0
+# Against a mover that hangs; no test waits for it otherwise.
+_LONGEST_RUN = 240.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +94,11 @@ class Ended:
 class Running:
     """A mover at work in a process of its own."""
 
-    def __init__(self, mover: Mover, pid: int, files: tuple[Path, Path]) -> None:
+    def __init__(self, mover: Mover, pid: int, files: tuple[Path, Path], faults: Sequence[Fault]) -> None:
         self._mover = mover
         self.pid = pid
         self._files = files
+        self._faults = faults
 
     def wait_until_stopped(self) -> None:
         """Wait until the process stands at its ``stop`` point; a run that ends before fails the test."""
@@ -121,7 +124,10 @@ class Running:
         self._mover.running = None
         log, result = self._files
         document = json.loads(result.read_text(encoding="utf-8")) if result.exists() else {}
-        return Ended(code, tuple(log.read_text(encoding="utf-8").splitlines()), document)
+        ended = Ended(code, tuple(log.read_text(encoding="utf-8").splitlines()), document)
+        if ended.fired:
+            TALLY.happened(self._faults)
+        return ended
 
 
 class Mover:
@@ -178,7 +184,7 @@ class Mover:
         assert self._server.stdin is not None
         self._server.stdin.write(json.dumps(call) + "\n")
         self._server.stdin.flush()
-        self.running = Running(self, self.read()["pid"], (log, result))
+        self.running = Running(self, self.read()["pid"], (log, result), faults)
         return self.running
 
     def read(self) -> dict[str, int]:

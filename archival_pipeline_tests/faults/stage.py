@@ -114,6 +114,12 @@ class Stages:
             self._stages[key] = self._build(job, engine)
         return self._stages[key]
 
+    def beside(self, mover: Mover) -> Stages:
+        """The same stages for another mover, so that two can be at work on copies of their own."""
+        other = Stages(self._pairs, self._primaries, self._backups, mover)
+        other._stages = self._stages
+        return other
+
     @contextmanager
     def copy(self, start: Sides) -> Iterator[Sides]:
         """A copy of a pair of databases, dropped afterwards."""

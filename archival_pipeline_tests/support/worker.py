@@ -73,7 +73,8 @@ def _ending(settings: Settings, given: argparse.Namespace) -> tuple[int, dict[st
     try:
         return DONE, _run(settings, given)
     except errors.ArchivalError as error:
-        return FAILED, {"code": error.code, "summary": error.summary, "kind": type(error).__name__}
+        trace = traceback.format_exc()
+        return FAILED, {"code": error.code, "summary": error.summary, "kind": type(error).__name__, "trace": trace}
     except KeyboardInterrupt:
         return STOPPED, {"code": "STOPPED", "summary": "", "kind": "KeyboardInterrupt"}
     except Exception as error:  # noqa: BLE001 - not hidden: tests that do not expect it print the trace and fail
