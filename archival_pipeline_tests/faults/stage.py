@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from archival_pipeline_tests.support.databases import TestDatabases
     from archival_pipeline_tests.support.moves import Pair, Pairs
 
+_LONGEST_WAIT = 120.0
 _PLAN = "INSERT INTO archival_batch"
 _BOOKS = re.compile(r"UPDATE archival_batch|UPDATE archival_operation SET status")
 _WRITES = re.compile(r'^COPY "|removed AS')
@@ -163,6 +165,16 @@ def _knows(backup: DatabaseSettings, audit_id: str) -> bool:
     with connect(backup, purpose="check") as session:
         row = session.execute("SELECT FROM archival_operation WHERE audit_id = %s", [audit_id]).fetchone()
     return row is not None
+
+
+def wait_for_lock(database: DatabaseSettings, backend: int) -> None:
+    """Wait until a session waits for a lock that another one holds."""
+    query = "SELECT FROM pg_stat_activity WHERE pid = %s AND wait_event_type = 'Lock'"
+    limit = time.monotonic() + _LONGEST_WAIT
+    with connect(database, purpose="check", autocommit=True) as session:
+        while session.execute(query, [backend]).fetchone() is None:
+            assert time.monotonic() < limit, "the session waits for no lock"
+            time.sleep(0.01)
 
 
 def _copy(databases: TestDatabases, source: DatabaseSettings) -> DatabaseSettings:

@@ -47,6 +47,7 @@ REASON_WAYS_OUT: dict[str, str] = {
     "case_shared": "Move or delete all instances of the case together; until then the tree stays.",
     "shared_content": "Select the tree of the other task as well, or leave both.",
     "not_there": "Nothing: it is in the other database already, or the engine has cleaned it away.",
+    "locked": "Nothing: it is taken back, and the next run tries it again. If it stays, look who holds the lock.",
     "changed_during_run": "Nothing: it is taken back, and the next run judges it anew. Quarantined, it needs a look.",
 }
 
