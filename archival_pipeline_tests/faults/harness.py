@@ -41,11 +41,13 @@ class Job:
         operation: backup, restore or delete.
         filters: under their REST names.
         options: under their REST names; one lane unless they say otherwise, so that points come in order.
+        statement_timeout: milliseconds; None for the product's own limit.
     """
 
     operation: str
     filters: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+    statement_timeout: int | None = None
 
     def arguments(self, audit_id: str) -> list[str]:
         """The worker's command line."""
@@ -53,6 +55,7 @@ class Job:
         return [
             *("--operation", self.operation, "--audit-id", audit_id),
             *("--filters", json.dumps(dict(self.filters)), "--options", json.dumps(options)),
+            *(("--statement-timeout", str(self.statement_timeout)) if self.statement_timeout else ()),
         ]
 
 

@@ -38,6 +38,7 @@ def test_f15_f16_i3_what_the_engine_writes_meanwhile_is_never_lost(change: str, 
         assert ended.fired
         assert them.lost(_changed(stages, stage, them.CHANGES[change]), them.everything(sides)) == []
         assert _is_whole_somewhere(sides, stage)
+        assert them.torn(sides) == []
         if change == "active again":
             assert them.ROOT not in _pids(sides, "backup")
         else:
