@@ -147,6 +147,10 @@ _RESOLUTIONS: dict[str, tuple[type[DatabaseError], str]] = {
     "53100": (OperatorDatabaseError, "Free disk space on the server named here, then run the same job again."),
     "53200": (OperatorDatabaseError, "Raise max_locks_per_transaction or memory, or use a smaller batchSize."),
     "53": (OperatorDatabaseError, "The server is out of a resource; give it more, then run the same job again."),
+    "54000": (
+        DatabaseError,
+        "A value of this tree is larger than a row can hold; keep the tree, or shorten the value in the engine.",
+    ),
     "25006": (OperatorDatabaseError, "The database is read-only; point the setting at a writable server."),
     "28": (OperatorDatabaseError, "Correct the user name or password setting of this database."),
     "3D000": (OperatorDatabaseError, "Create the database, or correct its name setting."),

@@ -25,7 +25,7 @@ from archival_pipeline.archival.digests import Digest, Measure
 from archival_pipeline.archival.direction import is_archive
 from archival_pipeline.archival.keys import array_literal
 from archival_pipeline.archival.ledger import TreeReport
-from archival_pipeline.archival.transfer import current_transaction
+from archival_pipeline.archival.transfer import current_transaction, refused
 from archival_pipeline.catalogue import lob_modes, preflight, statements
 from archival_pipeline.catalogue.jbpm import JBPM
 from archival_pipeline.database.sqlfiles import load_sql
@@ -78,7 +78,7 @@ def delete_batch(lane: Lane, move: Move, batch: Batch) -> Removed:
     """
     try:
         return _delete_whole(lane, move, batch)
-    except (BatchChangedError, server.LockNotAvailable):
+    except (BatchChangedError, server.LockNotAvailable, server.ProgramLimitExceeded):
         return _delete_apart(lane, move, batch)
 
 
@@ -200,6 +200,8 @@ def _delete_tree(
         verdict = _held(root, members, {root})
         if verdict is not None and move.direction.copies:
             verdict = comparison.unless_rows_are_missing(lane, move, members, verdict)
+    except server.ProgramLimitExceeded as error:
+        verdict = refused(root, error, "deleting")
     return verdict
 
 
@@ -223,7 +225,10 @@ def _copy_is_intact(lane: Lane, move: Move, batch: Batch, found: Keys) -> bool:
     with lane.snapshot("backup") as backup:
         its_own = keys.resolve(backup, move.catalogue, batch.member_ids)
     # A cleanup by the engine may have taken rows that lead to others, so the copy's own keys count as well.
-    return any(_rows(_read_back(lane, move, each)) == batch.table_rows for each in (found, its_own))
+    try:
+        return any(_rows(_read_back(lane, move, each)) == batch.table_rows for each in (found, its_own))
+    except server.ProgramLimitExceeded:
+        return False
 
 
 def _lock(origin: psycopg.Connection[Any], move: Move, batch: Batch) -> None:

@@ -11,13 +11,15 @@ import pytest
 
 from archival_pipeline.database.connections import connect
 from archival_pipeline_tests.faults import disturbances as them
+from archival_pipeline_tests.faults.harness import KILLED
 from archival_pipeline_tests.faults.points import Fault
-from archival_pipeline_tests.faults.stage import BACKUP, JOBS, SMALL, new_audit, wait_for_lock
+from archival_pipeline_tests.faults.stage import BACKUP, JOBS, RESTORE, SMALL, new_audit, wait_for_lock
 from archival_pipeline_tests.support.checker import Checker
 
 if TYPE_CHECKING:
     import psycopg
 
+    from archival_pipeline.settings import DatabaseSettings
     from archival_pipeline_tests.faults.stage import Sides, Stage, Stages
     from archival_pipeline_tests.support.checker import Rows
 
@@ -89,6 +91,51 @@ def test_i10_a_tree_quarantined_around_a_crash_is_reported(nth: int, stages: Sta
         assert them.ROOT in doubles, "the tree must stay in both"
         assert doubles <= _members(sides, "quarantined")
         assert not doubles & _deleted(sides), "the ledger says that it left the primary"
+
+
+def test_i10_reasons_are_written_before_the_deletion_commits(stages: Stages) -> None:
+    """Who settles the batch after the crash cannot find them again."""
+    stage = stages.stage(BACKUP, SMALL)
+    with stages.copy(stage.start) as sides:
+        change = Fault("sql", match=them.DELETE_BEGINS, statement=them.CHANGED_ROW)
+        kill = Fault("kill9", match="after backup UPDATE archival_batch SET state = 'deleting'", later=True)
+        dead = new_audit()
+        assert stages.mover.run(sides, BACKUP, dead, change, kill).exit == KILLED
+        assert _reported(sides, dead) == {them.ROOT}
+
+
+def _reported(sides: Sides, audit: str) -> set[int]:
+    with connect(sides[1], purpose="check") as session:
+        return {row[0] for row in session.execute("SELECT root_id FROM archival_tree WHERE audit_id = %s", [audit])}
+
+
+def test_i3_what_was_restored_and_is_gone_again_stays_in_the_archive(stages: Stages) -> None:
+    """A primary that is set back in time between the copy and the deletion."""
+    stage = stages.stage(RESTORE, SMALL)
+    with stages.copy(stage.start) as sides:
+        gone = f"DELETE FROM processinstancelog WHERE processinstanceid = {them.ROOT}"
+        ended = stages.mover.run(sides, RESTORE, new_audit(), Fault("sql", match=them.COPY_ENDED, statement=gone))
+        assert ended.fired
+        assert them.ROOT in _pids(sides, "backup")
+
+
+def test_i3_a_tree_that_lives_again_and_lost_rows_stays_in_both(stages: Stages) -> None:
+    """Its copy has the only rows of some, and must not be taken back."""
+    stage = stages.stage(BACKUP, SMALL)
+    with stages.copy(stage.start) as sides:
+        before = _rows_of(sides[0])
+        change = Fault("sql", match=them.DELETE_BEGINS, statement=f"{them.ACTIVE_AGAIN}; {them.CLEANED}")
+        assert stages.mover.run(sides, BACKUP, new_audit(), change).require_done().fired
+        assert them.ROOT in _pids(sides, "primary") & _pids(sides, "backup") & _members(sides, "quarantined")
+        assert (_rows_of(sides[0]), _rows_of(sides[1])) == (0, before)
+
+
+def _rows_of(side: DatabaseSettings) -> int:
+    query = f"SELECT count(*) FROM nodeinstancelog WHERE processinstanceid = {them.ROOT}"
+    with connect(side, purpose="check") as session:
+        row = session.execute(query).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def _change_and_kill(statement: str, crash: str, nth: int) -> tuple[Fault, Fault]:

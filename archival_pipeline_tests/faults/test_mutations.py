@@ -103,21 +103,21 @@ MUTATIONS = (
         "archival/removal.py",
         "        move.ledger.report(batch, removed.stayed)\n        later",
         "        later",
-        (f"{_FAULTS}/test_f15_engine.py", "-k", "test_i10"),
+        (f"{_FAULTS}/test_f15_engine.py", "-k", "test_i10_reasons"),
     ),
     Mutation(
         "what was restored is still there when the archive is deleted",
         "archival/removal.py",
         "    if gone:\n        raise BatchChangedError",
         "    if not move:\n        raise BatchChangedError",
-        ("archival_pipeline_tests/integration/archival/test_changed_batches.py",),
+        (f"{_FAULTS}/test_f15_engine.py", "-k", "test_i3_what_was_restored"),
     ),
     Mutation(
         "a copy is taken back only of a tree that the origin has entirely",
         "archival/comparison.py",
         "    if not any(_vanished(rows, _of(origin, name)) for name, rows in copied.items()):\n        return report",
         "    if move:\n        return report",
-        ("archival_pipeline_tests/integration/archival/test_changed_batches.py",),
+        (f"{_FAULTS}/test_f15_engine.py", "-k", "test_i3_a_tree_that_lives_again"),
     ),
 )
 

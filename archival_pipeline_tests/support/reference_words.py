@@ -78,6 +78,11 @@ OTHER_REASONS: dict[str, tuple[str, str, str]] = {
         "the destination refused a row (SQLSTATE class 22 or 23); the detail names the table",
         "Compare both tables; a constraint or column of the destination was changed by hand.",
     ),
+    "too_large": (
+        "quarantined",
+        "a value is larger than a row can hold and be compared (54000)",
+        "Leave it in the primary: a large object of more than about 500 MB cannot be archived.",
+    ),
     "changed_by_destination": (
         "quarantined",
         "what was sent did not come back equal",
