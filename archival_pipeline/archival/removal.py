@@ -97,9 +97,9 @@ def _delete_whole(lane: Lane, move: Move, batch: Batch) -> Removed:
         if wrong:
             raise BatchChangedError(f"What would be deleted is not what was copied: {'; '.join(wrong)}.")
         removed.add(gone)
-        later = _before_commit(origin, move, batch, batch.trees(), numbers, proof=proof)
+        later = _before_commit(origin, move, batch, batch.trees(), numbers, rows=removed.rows, proof=proof)
     removed.objects = len(numbers)
-    after_commit(lane, move, batch, batch.trees(), later, [])
+    after_commit(lane, move, batch, batch.trees(), later, [], rows=removed.rows)
     return removed
 
 
@@ -176,9 +176,9 @@ def _delete_apart(lane: Lane, move: Move, batch: Batch) -> Removed:
         discards = [report.root_id for report in removed.stayed if report.outcome == "skipped"]
         # Before the commit: who settles the batch after a crash here cannot find the reasons again.
         move.ledger.report(batch, removed.stayed)
-        later = _before_commit(origin, move, batch, kept, numbers, discards)
+        later = _before_commit(origin, move, batch, kept, numbers, discards, rows=removed.rows)
     removed.objects = len(numbers)
-    after_commit(lane, move, batch, kept, later, discards)
+    after_commit(lane, move, batch, kept, later, discards, rows=removed.rows)
     return removed
 
 
@@ -304,13 +304,14 @@ def _before_commit(
     numbers: list[int],
     discards: Sequence[int] = (),
     *,
+    rows: Mapping[str, int],
     proof: Measure | None = None,
 ) -> list[int]:
     """Unlink as many large objects as one transaction can, and tell the ledger; return the numbers that are left."""
     lock, ledger = move.books()
     if move.direction.origin == "backup":
         lock.fence(origin)
-        ledger.deleted(batch, kept, origin)
+        ledger.deleted(batch, kept, origin, rows)
         return []
     mine = _unshared(origin, move, numbers)
     now, later = mine[: move.object_cap], mine[move.object_cap :]
@@ -320,9 +321,16 @@ def _before_commit(
 
 
 def after_commit(
-    lane: Lane, move: Move, batch: Batch, kept: Trees, objects: Sequence[int], discards: Sequence[int]
+    lane: Lane,
+    move: Move,
+    batch: Batch,
+    kept: Trees,
+    objects: Sequence[int],
+    discards: Sequence[int],
+    *,
+    rows: Mapping[str, int] | None = None,
 ) -> None:
-    """Do what had to wait for the commit; safe to repeat from the ledger after a crash."""
+    """Do what had to wait for the commit; safe to repeat from the ledger after a crash, which forgets the ``rows``."""
     if move.direction.origin == "backup":
         return
     _, ledger = move.books()
@@ -332,13 +340,13 @@ def after_commit(
         with origin.transaction():
             _unlink(origin, _unshared(origin, move, group))
     if not discards:
-        ledger.deleted(batch, kept)
+        ledger.deleted(batch, kept, rows=rows)
         return
     backup = lane.session("backup")
     with backup.transaction():
         if move.direction.copies:
             _take_back(backup, move, [m for root in discards for m in batch.trees().get(root, [])])
-        ledger.deleted(batch, kept, backup)
+        ledger.deleted(batch, kept, backup, rows)
 
 
 def _take_back(backup: psycopg.Connection[Any], move: Move, members: Sequence[int]) -> None:
