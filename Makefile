@@ -51,11 +51,11 @@ test-slow: setup ## Run the tests that take long
 	$(PYTEST) -m "slow and not faults" $(ARGS)
 
 .PHONY: test-faults
-test-faults: setup ## Run every test that kills, cuts and fills things: hours
+test-faults: setup ## Run every test that kills, cuts and fills things, at every point: hours
 	$(PYTEST) -m faults $(ARGS)
 
 .PHONY: test-faults-ci
-test-faults-ci: setup ## Run those of them that fit into a CI run
+test-faults-ci: setup ## Run those that try each fault at a few points: a quarter of an hour on two quiet cores
 	$(PYTEST) -m "faults and not slow" $(ARGS)
 
 .PHONY: test-contract

@@ -24,10 +24,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import psycopg
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import psycopg
 
 
 class ArchivalError(Exception):
@@ -155,9 +155,14 @@ _RESOLUTIONS: dict[str, tuple[type[DatabaseError], str]] = {
     "53100": (OperatorDatabaseError, "Free disk space on the server named here, then run the same job again."),
     "53200": (OperatorDatabaseError, "Raise max_locks_per_transaction or memory, or use a smaller batchSize."),
     "53": (OperatorDatabaseError, "The server is out of a resource; give it more, then run the same job again."),
+    "54000": (
+        DatabaseError,
+        "A value of this tree is larger than a row can hold; keep the tree, or shorten the value in the engine.",
+    ),
     "25006": (OperatorDatabaseError, "The database is read-only; point the setting at a writable server."),
     "28": (OperatorDatabaseError, "Correct the user name or password setting of this database."),
     "3D000": (OperatorDatabaseError, "Create the database, or correct its name setting."),
+    "DRIVER": (DatabaseError, "Please report it: the statement was never sent."),
     "TLS_REFUSED": (OperatorDatabaseError, "Compare the SSL and CA certificate settings with the server's own."),
     "42501": (OperatorDatabaseError, "Grant the right to the role, as docs/operators-guide.md lists per database."),
     "42P01": (OperatorDatabaseError, "Run `archival-pipeline migrate`; check the schema name setting."),
@@ -186,14 +191,19 @@ def from_database(error: psycopg.Error, doing: str, *, state: str | None = None)
     Returns:
         The error to raise ``from`` the given one. It carries the server's primary message, never row values.
     """
-    state = error.sqlstate or state or "08006"
+    state = error.sqlstate or state or ("08006" if isinstance(error, _LOST) else "DRIVER")
     error_class, resolve = _lookup(state)
-    said = error.diag.message_primary or "the connection was lost"
+    said = error.diag.message_primary or _UNSAID.get(state, f"the driver refused it ({type(error).__name__})")
     if state.startswith(_QUOTES_VALUES):
         said = "a value does not fit"
     where = f" (table {error.diag.table_name})" if error.diag.table_name else ""
     return error_class(f"PostgreSQL answered {state} while {doing}{where}: {said}.", resolve=resolve, code=state)
 
+
+# What the driver raises without a word of the server when a session has ended; anything else of the kind is a mistake
+# in a statement of ours, which no other try mends.
+_LOST = (psycopg.OperationalError, psycopg.InterfaceError)
+_UNSAID = {"08006": "the connection was lost"}
 
 # Messages of this class quote the value at fault.
 _QUOTES_VALUES = "22"

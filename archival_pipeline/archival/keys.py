@@ -90,7 +90,8 @@ def resolve(
         left_sessions: engine sessions that count as another's, whoever maps them now.
     """
     parameters: dict[str, Any] = {"process": array_literal(members), "left_sessions": array_literal(left_sessions)}
-    known = scanned.members.issuperset(members)
+    # No instances at all are among those of every scan, of one that was never made, too.
+    known = bool(scanned.members) and scanned.members.issuperset(members)
     if known:
         parameters |= scanned.parameters(members)
     row = connection.execute(key_statements.resolve_keys(catalogue, scanned_before=known), parameters).fetchone()

@@ -32,6 +32,11 @@ Result = TypeVar("Result")
 _LOOK_UP_SECONDS = 0.2
 
 
+# A number may have been given to another session since; that one has another name, unless it is a lane's own.
+_END_SESSION = "SELECT pg_terminate_backend(pid, %s) FROM pg_stat_activity WHERE pid = %s AND application_name = %s"
+_LONGEST_END = 5_000
+
+
 class StopSignal:
     """Tells every lane to stop after the batch at hand, and says why.
 
@@ -90,6 +95,7 @@ class Lane:
     read_only: bool = False
     generic_plans: bool = False
     _sessions: dict[str, psycopg.Connection[Any]] = field(default_factory=dict)
+    _backends: dict[str, int] = field(default_factory=dict)
 
     def session(self, side: Side) -> psycopg.Connection[Any]:
         """A session on one side, in no transaction."""
@@ -116,8 +122,20 @@ class Lane:
                 session.prepare_threshold = 0
                 with session.transaction():
                     session.execute("SET plan_cache_mode = force_generic_plan")
+            self._end_predecessor(name, session)
             self._sessions[name] = session
         return session
+
+    def _end_predecessor(self, name: str, session: psycopg.Connection[Any]) -> None:
+        """End what the server still has of a session that was lost: it may hold locks that this one is going to need.
+
+        A server that was not told, as behind something that swallows what it should pass on, waits in a COPY for ever.
+        """
+        known = self._backends.get(name)
+        if known is not None:
+            with session.transaction():
+                session.execute(_END_SESSION, [_LONGEST_END, known, session.info.parameter_status("application_name")])
+        self._backends[name] = session.info.backend_pid
 
     def cancel(self) -> None:
         """Cancel the statements in flight, on the server too; called from another thread."""

@@ -265,6 +265,7 @@ class Ledger:
         batch: Batch,
         trees: Mapping[int, Sequence[int]] | None = None,
         session: psycopg.Connection[Any] | None = None,
+        rows: Mapping[str, int] | None = None,
     ) -> None:
         """Record that the batch stands in the destination alone.
 
@@ -272,8 +273,13 @@ class Ledger:
             batch: the batch.
             trees: the trees that were deleted, where some were left out.
             session: the session whose transaction deletes, if that is in the backup; else the ledger's own.
+            rows: rows that were deleted, by table, where they are known; else those that were copied stand.
         """
-        parameters = _members(batch.trees() if trees is None else trees)
+        parameters = {
+            **_members(batch.trees() if trees is None else trees),
+            "table_rows": None if rows is None else json.dumps(rows),
+            "row_count": None if rows is None else sum(rows.values()),
+        }
         self._change("backup/ledger_deleted", batch, parameters, session)
 
     def report(self, batch: Batch, trees: Iterable[TreeReport]) -> None:

@@ -68,6 +68,7 @@ class Move:
         fingerprint: of the primary's columns when the operation began.
         scanned: what was found, for the batches at hand, in the origin's tables that have no index on the instance.
         processed: trees dealt with so far.
+        beyond: picked trees that ``maxBatches`` left out of the plan.
         ended: how the operation ended; None while it goes on.
     """
 
@@ -91,6 +92,7 @@ class Move:
     fingerprint: str = ""
     scanned: Scanned = NOTHING_SCANNED
     processed: int = 0
+    beyond: int = 0
     ended: str | None = None
 
     @property
@@ -322,7 +324,7 @@ class _Opening:
 def _open(opening: _Opening, ledger: Ledger | RehearsalLedger, audit: AuditLog | SilentAudit) -> Move:
     control = opening.lane(worker=False)
     try:
-        with control.session("primary").transaction(), control.session("backup").transaction():
+        with control.session("primary").transaction():
             return _checked(opening, ledger, audit, control)
     except BaseException:
         control.close()
@@ -330,13 +332,18 @@ def _open(opening: _Opening, ledger: Ledger | RehearsalLedger, audit: AuditLog |
 
 
 def _checked(opening: _Opening, ledger: Ledger | RehearsalLedger, audit: AuditLog | SilentAudit, control: Lane) -> Move:
-    """Look at both databases; everything a move must know about them is read here, once."""
+    """Look at both databases; everything a move must know about them is read here, once.
+
+    A large primary is scanned for minutes: no transaction of the backup may be open, and idle, meanwhile.
+    """
     options, engine = opening.options, opening.settings.engine
     primary, backup = control.session("primary"), control.session("backup")
     schema = introspection.read_schema(primary)
     clob_mode = lob_modes.detect_clob_mode(primary, JBPM, schema, engine.clob_mode)
-    report = preflight.check(primary, backup, JBPM, clob_mode=clob_mode, operation=opening.checked_as)
-    report.raise_if_findings()
+    with backup.transaction():
+        report = preflight.check(primary, backup, JBPM, clob_mode=clob_mode, operation=opening.checked_as)
+        report.raise_if_findings()
+        now = selection.server_now(control.session(opening.direction.origin))
     server = introspection.read_server(primary)
     if opening.lock is not None:
         _require_pairing(opening.lock.connection, server)
@@ -345,7 +352,6 @@ def _checked(opening: _Opening, ledger: Ledger | RehearsalLedger, audit: AuditLo
         finding = f"a restore makes large objects for the engine's role: run GRANT {engine_role} TO {server.role}"
         raise errors.PreflightError([finding])
     catalogue = bind(JBPM, schema, clob_mode)
-    now = selection.server_now(control.session(opening.direction.origin))
     bound = filtering.resolve(opening.filters, now=now, time_zone=engine.time_zone)
     row = ledger.open_operation(
         opening.direction.operation, opening.filters.as_json(), options.model_dump(mode="json", by_alias=True), bound

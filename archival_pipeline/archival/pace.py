@@ -69,7 +69,7 @@ class Pace:
     def deleting(self, batches: Sequence[Item]) -> Iterator[Item]:
         """Batches to delete: all that were copied, because a batch that was begun is finished."""
         for batch in batches:
-            if not self._wait_while_paused():
+            if not self._wait_while_paused(finishing=True):
                 return
             yield batch
 
@@ -104,8 +104,12 @@ class Pace:
         turns = -(-begun // self.lanes)
         return timedelta(seconds=copy + turns * delete + (turns - 1) * self._rest_seconds(self.control()))
 
-    def _wait_while_paused(self) -> bool:
-        """Wait until the operator lets the work go on; whether it does."""
+    def _wait_while_paused(self, *, finishing: bool = False) -> bool:
+        """Wait until the operator lets the work go on; whether it does.
+
+        A window that closes meanwhile ends the wait. What was begun then stays in both databases, and in the ledger,
+        for the next run: who has paused an operation wants nothing to be deleted behind his back.
+        """
         while not self.signal.is_set:
             asked = self.control()
             if asked.stop_requested:
@@ -114,6 +118,8 @@ class Pace:
             if not asked.paused:
                 return True
             if self.stop_at is not None and self.clock() >= self.stop_at:
-                return True
+                if finishing:
+                    self.signal.stop("its window closed while an operator had paused it")
+                return not finishing
             self.signal.rest(_LOOK_SECONDS)
         return False

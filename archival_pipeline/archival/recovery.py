@@ -50,7 +50,9 @@ def delete(lane: Lane, move: Move, batch: Batch) -> Removed:
     def settle_and_delete() -> Removed:
         # The attempt before may have committed without our hearing of it.
         now = settle(lane, move, move.books()[1].reload(batch))
-        return delete_batch(lane, move, now) if now.state == "copied" else Removed()
+        if now.state == "copied":
+            return delete_batch(lane, move, now)
+        return Removed(dict(now.table_rows or {})) if now.state == "deleted" else Removed()
 
     with move.pace.timing("delete"):
         removed = _again(move, AuditStep.DELETE, batch, settle_and_delete)

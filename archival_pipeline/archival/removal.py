@@ -6,7 +6,9 @@ with what was read back table by table, unlink the large objects, write proof an
 Anything else than equality rolls back.
 
 A batch that changed since it was copied is deleted tree by tree, each under a savepoint: the trees that are still equal
-go, the others stay and are reported, and what was copied of them is taken back. Not here: copying (``transfer.py``).
+go, the others stay and are reported, and what was copied of them is taken back. So is a batch of which the engine holds
+a row for longer than the lock time-out: the trees that it holds stay, the others go. Not here: copying
+(``transfer.py``).
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from psycopg import Rollback
+from psycopg import errors as server
 
 from archival_pipeline import errors
 from archival_pipeline.archival import comparison, digests, keys, trees
@@ -22,13 +25,13 @@ from archival_pipeline.archival.digests import Digest, Measure
 from archival_pipeline.archival.direction import is_archive
 from archival_pipeline.archival.keys import array_literal
 from archival_pipeline.archival.ledger import TreeReport
-from archival_pipeline.archival.transfer import current_transaction
+from archival_pipeline.archival.transfer import current_transaction, refused
 from archival_pipeline.catalogue import lob_modes, preflight, statements
 from archival_pipeline.catalogue.jbpm import JBPM
 from archival_pipeline.database.sqlfiles import load_sql
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     import psycopg
 
@@ -37,6 +40,10 @@ if TYPE_CHECKING:
     from archival_pipeline.archival.ledger import Batch
     from archival_pipeline.archival.move import Move
     from archival_pipeline.archival.trees import Trees
+
+
+# Each tree that the engine holds costs the others of its batch this long.
+_SHORT_WAIT = "SET LOCAL lock_timeout = '500ms'"
 
 
 class BatchChangedError(errors.VerificationError):
@@ -64,14 +71,14 @@ class Removed:
 
 
 def delete_batch(lane: Lane, move: Move, batch: Batch) -> Removed:
-    """Delete a copied batch from the origin; trees that changed since stay and are reported.
+    """Delete a copied batch from the origin; trees that changed since, or that the engine holds, stay and are reported.
 
     Raises:
         DatabaseError: the server refused; rolled back.
     """
     try:
         return _delete_whole(lane, move, batch)
-    except BatchChangedError:
+    except (BatchChangedError, server.LockNotAvailable, server.ProgramLimitExceeded):
         return _delete_apart(lane, move, batch)
 
 
@@ -90,9 +97,9 @@ def _delete_whole(lane: Lane, move: Move, batch: Batch) -> Removed:
         if wrong:
             raise BatchChangedError(f"What would be deleted is not what was copied: {'; '.join(wrong)}.")
         removed.add(gone)
-        later = _before_commit(origin, move, batch, batch.trees(), numbers, proof=proof)
+        later = _before_commit(origin, move, batch, batch.trees(), numbers, rows=removed.rows, proof=proof)
     removed.objects = len(numbers)
-    after_commit(lane, move, batch, batch.trees(), later, [])
+    after_commit(lane, move, batch, batch.trees(), later, [], rows=removed.rows)
     return removed
 
 
@@ -154,10 +161,10 @@ def _delete_apart(lane: Lane, move: Move, batch: Batch) -> Removed:
     kept: Trees = {}
     numbers: list[int] = []
     with origin.transaction():
-        _lock(origin, move, batch)
+        held = _lock_free(origin, move, batch)
         intact = _copy_is_intact(lane, move, batch, _keys(lane, move, batch.member_ids))
         for root, members in batch.trees().items():
-            verdict = _obstacles(origin, move, {root: members}).get(root)
+            verdict = _held(root, members, held) or _obstacles(origin, move, {root: members}).get(root)
             if verdict is not None and move.direction.copies:
                 verdict = comparison.unless_rows_are_missing(lane, move, members, verdict)
             if verdict is None:
@@ -169,9 +176,9 @@ def _delete_apart(lane: Lane, move: Move, batch: Batch) -> Removed:
         discards = [report.root_id for report in removed.stayed if report.outcome == "skipped"]
         # Before the commit: who settles the batch after a crash here cannot find the reasons again.
         move.ledger.report(batch, removed.stayed)
-        later = _before_commit(origin, move, batch, kept, numbers, discards)
+        later = _before_commit(origin, move, batch, kept, numbers, discards, rows=removed.rows)
     removed.objects = len(numbers)
-    after_commit(lane, move, batch, kept, later, discards)
+    after_commit(lane, move, batch, kept, later, discards, rows=removed.rows)
     return removed
 
 
@@ -181,14 +188,29 @@ def _delete_tree(
     """Delete one tree under a savepoint; undo it and say why where it is not what was copied."""
     origin = lane.session(move.direction.origin)
     verdict: TreeReport | None = None
-    with origin.transaction() as savepoint:
-        gone, objects = _delete_rows(origin, move, _keys(lane, move, members))
-        verdict = comparison.verdict(lane, move, root, members, gone, intact=intact)
-        if verdict is not None:
-            raise Rollback(savepoint)
-        numbers += objects
-        removed.add(gone)
+    try:
+        with origin.transaction() as savepoint:
+            gone, objects = _delete_rows(origin, move, _keys(lane, move, members))
+            verdict = comparison.verdict(lane, move, root, members, gone, intact=intact)
+            if verdict is not None:
+                raise Rollback(savepoint)
+            numbers += objects
+            removed.add(gone)
+    except server.LockNotAvailable:
+        verdict = _held(root, members, {root})
+        if verdict is not None and move.direction.copies:
+            verdict = comparison.unless_rows_are_missing(lane, move, members, verdict)
+    except server.ProgramLimitExceeded as error:
+        verdict = refused(root, error, "deleting")
     return verdict
+
+
+def _held(root: int, members: Sequence[int], held: Collection[int]) -> TreeReport | None:
+    """Why a tree stays of which the engine holds an instance; None where it holds none."""
+    found = next((member for member in members if member in held), None)
+    if found is None:
+        return None
+    return TreeReport(root, "skipped", "locked", found, "55P03", trees.REASONS["locked"])
 
 
 def _copy_is_intact(lane: Lane, move: Move, batch: Batch, found: Keys) -> bool:
@@ -203,7 +225,10 @@ def _copy_is_intact(lane: Lane, move: Move, batch: Batch, found: Keys) -> bool:
     with lane.snapshot("backup") as backup:
         its_own = keys.resolve(backup, move.catalogue, batch.member_ids)
     # A cleanup by the engine may have taken rows that lead to others, so the copy's own keys count as well.
-    return any(_rows(_read_back(lane, move, each)) == batch.table_rows for each in (found, its_own))
+    try:
+        return any(_rows(_read_back(lane, move, each)) == batch.table_rows for each in (found, its_own))
+    except server.ProgramLimitExceeded:
+        return False
 
 
 def _lock(origin: psycopg.Connection[Any], move: Move, batch: Batch) -> None:
@@ -216,6 +241,25 @@ def _lock(origin: psycopg.Connection[Any], move: Move, batch: Batch) -> None:
     parameters = {"process": array_literal(batch.member_ids)}
     origin.execute(load_sql("primary/lock_members"), parameters)
     origin.execute(load_sql("primary/lock_states"), parameters)
+    _require_same_tables(origin, move)
+
+
+def _lock_free(origin: psycopg.Connection[Any], move: Move, batch: Batch) -> set[int]:
+    """Lock what is free, and return the instances of which the engine holds a row.
+
+    The batch has waited for the engine once. From here on no other tree's rows are held while one is waited for, but
+    for a moment.
+    """
+    if move.direction.origin != "primary":
+        return set()
+    origin.execute(_SHORT_WAIT)
+    rows = origin.execute(load_sql("primary/lock_free_members"), {"process": array_literal(batch.member_ids)})
+    held = {row[0] for row in rows}
+    _require_same_tables(origin, move)
+    return held
+
+
+def _require_same_tables(origin: psycopg.Connection[Any], move: Move) -> None:
     if preflight.fingerprint(origin, [table.name for table in move.catalogue.tables]) != move.fingerprint:
         raise errors.PreflightError(["the primary's tables changed during the run: run `archival-pipeline check`"])
 
@@ -260,13 +304,14 @@ def _before_commit(
     numbers: list[int],
     discards: Sequence[int] = (),
     *,
+    rows: Mapping[str, int],
     proof: Measure | None = None,
 ) -> list[int]:
     """Unlink as many large objects as one transaction can, and tell the ledger; return the numbers that are left."""
     lock, ledger = move.books()
     if move.direction.origin == "backup":
         lock.fence(origin)
-        ledger.deleted(batch, kept, origin)
+        ledger.deleted(batch, kept, origin, rows)
         return []
     mine = _unshared(origin, move, numbers)
     now, later = mine[: move.object_cap], mine[move.object_cap :]
@@ -276,9 +321,16 @@ def _before_commit(
 
 
 def after_commit(
-    lane: Lane, move: Move, batch: Batch, kept: Trees, objects: Sequence[int], discards: Sequence[int]
+    lane: Lane,
+    move: Move,
+    batch: Batch,
+    kept: Trees,
+    objects: Sequence[int],
+    discards: Sequence[int],
+    *,
+    rows: Mapping[str, int] | None = None,
 ) -> None:
-    """Do what had to wait for the commit; safe to repeat from the ledger after a crash."""
+    """Do what had to wait for the commit; safe to repeat from the ledger after a crash, which forgets the ``rows``."""
     if move.direction.origin == "backup":
         return
     _, ledger = move.books()
@@ -288,13 +340,13 @@ def after_commit(
         with origin.transaction():
             _unlink(origin, _unshared(origin, move, group))
     if not discards:
-        ledger.deleted(batch, kept)
+        ledger.deleted(batch, kept, rows=rows)
         return
     backup = lane.session("backup")
     with backup.transaction():
         if move.direction.copies:
             _take_back(backup, move, [m for root in discards for m in batch.trees().get(root, [])])
-        ledger.deleted(batch, kept, backup)
+        ledger.deleted(batch, kept, backup, rows)
 
 
 def _take_back(backup: psycopg.Connection[Any], move: Move, members: Sequence[int]) -> None:

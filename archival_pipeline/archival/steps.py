@@ -124,6 +124,7 @@ def _plan(move: Move) -> None:
         conflicts.require_issued(move, roots)
     size = move.options.batch_size
     batches = [roots[i : i + size] for i in range(0, len(roots), size)][: move.options.max_batches]
+    move.beyond = len(roots) - sum(map(len, batches))
     per_wave = max(move.options.batches_per_wave, -(-len(batches) // MAX_WAVES))
     move.ledger.plan(selected, [batches[i : i + per_wave] for i in range(0, len(batches), per_wave)])
 
@@ -329,16 +330,22 @@ def complete(move: Move) -> Totals:
             total_count=totals.trees_moved + totals.trees_skipped + totals.trees_quarantined,
             processed_count=totals.trees_moved,
             skipped_count=totals.trees_skipped + totals.trees_quarantined,
-            remaining_count=left,
+            remaining_count=left + move.beyond,
             total_batches=totals.batches,
             details={
                 **asdict(totals),
-                "endedBecause": move.pace.ended_because or "nothing is left to do",
+                "endedBecause": move.pace.ended_because or _why_done(move),
                 "stayed": [asdict(report) for report in stayed],
                 "vacuum": vacuum_advice.advise(move),
             },
         )
         return totals
+
+
+def _why_done(move: Move) -> str:
+    if move.beyond:
+        return f"maxBatches was reached; {move.beyond} picked tree(s) are for the next run"
+    return "nothing is left to do"
 
 
 def _catch_up(move: Move) -> None:

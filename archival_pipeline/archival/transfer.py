@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from archival_pipeline.archival.move import Move
     from archival_pipeline.archival.trees import Trees
 
-# SQLSTATE classes that say «these rows, not this moment»: the batch is taken apart to find the tree.
-_ROW_FAULTS = ("22", "23")
+# SQLSTATEs, or their classes, that say «these rows, not this moment»: the batch is taken apart to find the tree.
+_ROW_FAULTS = ("22", "23", "54000")
 
 
 class AmbiguousObjectError(errors.VerificationError):
@@ -143,7 +143,7 @@ def _examine(lane: Lane, move: Move, root: int, members: Sequence[int]) -> TreeR
     except psycopg.Error as error:
         if not _lies_in_rows(error):
             raise
-        return _refused(root, error)
+        return refused(root, error, "copying")
     except AmbiguousObjectError as error:
         return TreeReport(root, "quarantined", "ambiguous_large_object", root, error.code, str(error))
     except errors.VerificationError as error:
@@ -231,12 +231,14 @@ def _read_back(destination: psycopg.Connection[Any], move: Move, found: Keys) ->
 
 
 def _lies_in_rows(error: psycopg.Error) -> bool:
-    return (error.sqlstate or "")[:2] in _ROW_FAULTS
+    return (error.sqlstate or "").startswith(_ROW_FAULTS)
 
 
-def _refused(root: int, error: psycopg.Error) -> TreeReport:
-    """The destination refused a row of the tree; name table and key, never another value."""
-    said = errors.from_database(error, f"copying the tree of instance {root}")
+def refused(root: int, error: psycopg.Error, doing: str) -> TreeReport:
+    """A server refused a row of the tree; name table and key, never another value."""
+    said = errors.from_database(error, f"{doing} the tree of instance {root}")
+    if error.sqlstate == "54000":
+        return TreeReport(root, "quarantined", "too_large", root, said.code, f"{said.summary} {said.resolve}")
     unique = error.sqlstate == "23505"
     key = f" {error.diag.message_detail}" if unique and error.diag.message_detail else ""
     reason = "unique_violation" if unique else "refused_by_destination"

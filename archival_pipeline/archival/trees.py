@@ -31,6 +31,7 @@ REASONS = {
     "case_outside": "an instance that the case started is running outside the tree",
     "shared_content": "a task outside the tree uses the same content",
     "not_there": "the instance is not in the database that it should be moved from",
+    "locked": "the engine held a row of the tree for longer than the lock time-out",
     "changed_during_run": "the tree changed while it was moved",
 }
 

@@ -7,13 +7,15 @@ transactions.
 from __future__ import annotations
 
 import atexit
+import math
 import re
 import tempfile
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from time import monotonic
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
 from psycopg import sql
@@ -24,10 +26,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
+    from psycopg.abc import PQGen
+
     from archival_pipeline.settings import DatabaseSettings
 
 APPLICATION = "archival-pipeline"
 _KEEPALIVES = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
+
+
+RV = TypeVar("RV")
+
+# Several statements may be on their way at once, each with its own time limit on the server.
+_SILENT_STATEMENTS = 2
+_LOOK_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +54,43 @@ class Limits:
     lock_timeout: int = 5_000
     statement_timeout: int = 300_000
     idle_in_transaction: int = 600_000
+
+    @property
+    def longest_silence(self) -> float:
+        """Seconds after which a server that says nothing will not say anything any more."""
+        return _SILENT_STATEMENTS * self.statement_timeout / 1_000 or math.inf
+
+
+class _Connection(psycopg.Connection[tuple[Any, ...]]):
+    """Gives up a session of which nothing is heard any more.
+
+    The servers' limits reach a client only over a connection that works. Something between the two that keeps the
+    connection open and passes nothing on would hold the client, and with it the operation lock, for ever.
+    """
+
+    longest_silence = math.inf
+
+    def wait(self, gen: PQGen[RV], interval: float = _LOOK_SECONDS, timeout: float | None = None) -> RV:
+        """As the driver does, but not for ever."""
+        return super().wait(self._heard(gen), interval, timeout)
+
+    def _heard(self, gen: PQGen[RV]) -> PQGen[RV]:
+        """Pass everything on, and look how long it has been quiet."""
+        try:
+            wanted = next(gen)
+            last = monotonic()
+            while True:
+                ready = yield wanted
+                if ready:
+                    last = monotonic()
+                elif monotonic() - last > self.longest_silence:
+                    self.pgconn.finish()
+                    message = f"nothing was heard of the server for {self.longest_silence:.0f} seconds"
+                    raise psycopg.OperationalError(message)
+                wanted = gen.send(ready)
+        except StopIteration as end:
+            result: RV = end.value
+            return result
 
 
 def connect(
@@ -64,7 +112,7 @@ def connect(
         DatabaseError: the server cannot be reached or refuses the role. Never carries the password.
     """
     try:
-        connection = psycopg.connect(**connection_arguments(settings, purpose), autocommit=True)
+        connection = _Connection.connect(**connection_arguments(settings, purpose), autocommit=True)
     except psycopg.Error as error:
         host, port, database = settings.address
         doing = f"connecting to the {settings.role_name} database"
@@ -74,7 +122,9 @@ def connect(
             f"as {settings.username}: {_reason(error)}."
         )
         raise failure from None
-    pin(connection, settings.schema_name, limits or Limits())
+    limits = limits or Limits()
+    connection.longest_silence = limits.longest_silence
+    pin(connection, settings.schema_name, limits)
     connection.autocommit = autocommit
     return connection
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +11,7 @@ import pytest
 
 from archival_pipeline_tests.faults.harness import Mover
 from archival_pipeline_tests.faults.stage import Stages
+from archival_pipeline_tests.faults.tally import LONG, MIDDLE, SHORT, TALLY
 from archival_pipeline_tests.support.moves import Pairs
 
 if TYPE_CHECKING:
@@ -53,6 +56,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.faults)
 
 
+@pytest.fixture(autouse=True)
+def _tier(request: pytest.FixtureRequest) -> None:
+    """Count what the test does under the name of its tier."""
+    slow, faults = (request.node.get_closest_marker(name) is not None for name in ("slow", "faults"))
+    TALLY.tier = (LONG if slow else MIDDLE) if faults else SHORT
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was tried."""
+    lines = list(TALLY.lines())
+    if lines:
+        terminalreporter.section("faults that happened")
+        for line in lines:
+            terminalreporter.write_line(line)
+
+
 @pytest.fixture(scope="session")
 def mover(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mover]:
     """Starts moves in processes of their own."""
@@ -64,6 +83,14 @@ def mover(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mover]:
 def stages(primary_databases: TestDatabases, backup_databases: TestDatabases, mover: Mover) -> Stages:
     """The start states of all jobs."""
     return Stages(Pairs(primary_databases, backup_databases), primary_databases, backup_databases, mover)
+
+
+@pytest.fixture(scope="session")
+def crew(stages: Stages, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stages, ...]]:
+    """The stages as often as the machine has cores, each with a mover of its own."""
+    with ExitStack() as started:
+        folders = [tmp_path_factory.mktemp("crew") for _ in range(os.cpu_count() or 1)]
+        yield tuple(stages.beside(started.enter_context(Mover(folder))) for folder in folders)
 
 
 @pytest.fixture

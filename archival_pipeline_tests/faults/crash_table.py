@@ -30,8 +30,10 @@ _HEAD = """# Crash table
 
 What a kill (SIGKILL) of the mover leaves behind, and what the next run makes of it. Every line was seen, not thought
 out: the fault tests kill the mover before and after statements of a job on real servers (each heading says at how many
-of all points), look at both databases, run the job again, and look once more. Neighbouring statements that leave the
-same state are one line. After the next run the state was in every case that of a run that nothing had disturbed.
+of all points) and look at both databases. From each state that is found they run the job again, once anew and once
+under the old id, and from one in twenty of the points that leave a known state; then they look once more. Neighbouring
+statements that leave the same state are one line. After the next run the state was in every case that of a run that
+nothing had disturbed.
 
 Written by `python -m archival_pipeline_tests.faults.crash_table` from the last run of the kill tests.
 """

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from archival_pipeline.database.connections import connect
 from archival_pipeline_tests.support.checker import Checker, differences, together
 
 if TYPE_CHECKING:
@@ -68,3 +69,14 @@ def missing(expected: Rows, found: Rows) -> list[str]:
 def lost(expected: Rows, found: Rows) -> list[str]:
     """A sentence for each table that does not have exactly the expected rows in both databases together."""
     return differences(expected, {table: found.get(table, Counter()) for table in expected})
+
+
+def torn(sides: Sides) -> list[tuple[int, int]]:
+    """Pairs of parent and child that stand in different databases."""
+    found: list[dict[int, int]] = []
+    for side in sides:
+        with connect(side, purpose="check") as session:
+            query = "SELECT processinstanceid, parentprocessinstanceid FROM processinstancelog"
+            found.append(dict(session.execute(query).fetchall()))
+    here, there = found
+    return [pair for one, other in ((here, there), (there, here)) for pair in one.items() if pair[1] in other]

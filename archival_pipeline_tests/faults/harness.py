@@ -18,17 +18,19 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from archival_pipeline_tests.faults.tally import TALLY
 from archival_pipeline_tests.support.archive import environment_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from archival_pipeline.settings import DatabaseSettings
     from archival_pipeline_tests.faults.points import Fault
 
 REPOSITORY = Path(__file__).parents[2]
 KILLED = -signal.SIGKILL
-_LONGEST_RUN = 120.0
+# Against a mover that hangs; no test waits for it otherwise.
+_LONGEST_RUN = 240.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +41,13 @@ class Job:
         operation: backup, restore or delete.
         filters: under their REST names.
         options: under their REST names; one lane unless they say otherwise, so that points come in order.
+        statement_timeout: milliseconds; None for the product's own limit.
     """
 
     operation: str
     filters: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
+    statement_timeout: int | None = None
 
     def arguments(self, audit_id: str) -> list[str]:
         """The worker's command line."""
@@ -51,6 +55,7 @@ class Job:
         return [
             *("--operation", self.operation, "--audit-id", audit_id),
             *("--filters", json.dumps(dict(self.filters)), "--options", json.dumps(options)),
+            *(("--statement-timeout", str(self.statement_timeout)) if self.statement_timeout else ()),
         ]
 
 
@@ -92,10 +97,11 @@ class Ended:
 class Running:
     """A mover at work in a process of its own."""
 
-    def __init__(self, mover: Mover, pid: int, files: tuple[Path, Path]) -> None:
+    def __init__(self, mover: Mover, pid: int, files: tuple[Path, Path], faults: Sequence[Fault]) -> None:
         self._mover = mover
         self.pid = pid
         self._files = files
+        self._faults = faults
 
     def wait_until_stopped(self) -> None:
         """Wait until the process stands at its ``stop`` point; a run that ends before fails the test."""
@@ -121,7 +127,10 @@ class Running:
         self._mover.running = None
         log, result = self._files
         document = json.loads(result.read_text(encoding="utf-8")) if result.exists() else {}
-        return Ended(code, tuple(log.read_text(encoding="utf-8").splitlines()), document)
+        ended = Ended(code, tuple(log.read_text(encoding="utf-8").splitlines()), document)
+        if ended.fired:
+            TALLY.happened(self._faults)
+        return ended
 
 
 class Mover:
@@ -178,7 +187,7 @@ class Mover:
         assert self._server.stdin is not None
         self._server.stdin.write(json.dumps(call) + "\n")
         self._server.stdin.flush()
-        self.running = Running(self, self.read()["pid"], (log, result))
+        self.running = Running(self, self.read()["pid"], (log, result), faults)
         return self.running
 
     def read(self) -> dict[str, int]:

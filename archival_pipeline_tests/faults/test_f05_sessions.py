@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from archival_pipeline.database.connections import connect
+from archival_pipeline_tests.faults import disturbances as them
 from archival_pipeline_tests.faults.points import Fault
+from archival_pipeline_tests.faults.roles import PASSWORD, ROLE, lend
 from archival_pipeline_tests.faults.stage import JOBS, LARGE, SMALL, new_audit
 from archival_pipeline_tests.support.proxy import Switches, proxy
 
 if TYPE_CHECKING:
-    from archival_pipeline_tests.faults.harness import Ended
+    from archival_pipeline_tests.faults.harness import Ended, Job
     from archival_pipeline_tests.faults.stage import Sides, Stage, Stages
 
 MOVES = ("backup", "restore")
@@ -88,10 +91,12 @@ def _through(sides: Sides, side: str, port: int) -> Sides:
     return (moved, backup) if side == "primary" else (primary, moved)
 
 
-def _run_through(stages: Stages, stage: Stage, sides: Sides, side: str, switches: Switches) -> Ended:
+def _run_through(
+    stages: Stages, stage: Stage, sides: Sides, side: str, switches: Switches, job: Job | None = None
+) -> Ended:
     target = sides[0] if side == "primary" else sides[1]
     with proxy((target.host, target.port), switches) as port:
-        ended = stages.mover.run(_through(sides, side, port), stage.job, new_audit())
+        ended = stages.mover.run(_through(sides, side, port), job or stage.job, new_audit())
     assert switches.happened.is_set(), "the proxy had nothing to break"
     assert target.password.get_secret_value() not in json.dumps(ended.document), "F40"
     return ended
@@ -127,3 +132,30 @@ def test_f6_the_connection_is_cut_in_mid_copy(name: str, side: str, size: int, s
         _run_through(stages, stage, sides, side, Switches("cut after bytes", size))
         assert stage.oracle.judge(*sides).problems == []
         _finish(stages, stage, sides)
+
+
+@pytest.mark.parametrize(
+    ("name", "side"), [("backup", "backup"), pytest.param("restore", "primary", marks=pytest.mark.faults)]
+)
+def test_f8_a_connection_that_passes_nothing_on_is_given_up(name: str, side: str, stages: Stages) -> None:
+    """It stays open and the server is never told: the batch is copied again over another one."""
+    stage = stages.stage(JOBS[name], SMALL)
+    job = replace(stage.job, statement_timeout=10_000)
+    with stages.copy(stage.start) as sides:
+        _run_through(stages, stage, sides, side, Switches("stall after bytes", 5_000), job).require_done()
+        assert stage.oracle.judge_end(*sides, stage.end) == []
+
+
+@pytest.mark.parametrize("side", ["primary", "backup"])
+def test_f40_a_password_that_is_changed_in_mid_run_stops_it_cleanly(side: Any, stages: Stages) -> None:
+    stage = stages.stage(JOBS["backup"], SMALL)
+    with stages.copy(stage.start) as sides:
+        lent = lend(sides[0]), lend(sides[1])
+        change = Fault("sql", match=them.COPY_BEGINS, side=side, statement=f"ALTER ROLE {ROLE} PASSWORD 'another'")
+        ended_sessions = Fault("terminate", match="a piece of a COPY", later=True, side=side)
+        ended = stages.mover.run(lent, stage.job, new_audit(), change, ended_sessions)
+        assert ended.code in ("28P01", "57P01", "LOCK_LOST"), ended.document
+        assert PASSWORD not in json.dumps(ended.document)
+        assert stage.oracle.judge(*sides).problems == []
+        stages.run((lend(sides[0]), lend(sides[1])), stage.job)
+        assert stage.oracle.judge_end(*sides, stage.end) == []

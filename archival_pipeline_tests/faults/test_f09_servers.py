@@ -32,11 +32,12 @@ _TMPFS_BYTES = 48 * 1024 * 1024
 
 
 @pytest.fixture(scope="module")
-def durable(server_folder: Path) -> Iterator[tuple[EmbeddedPostgres, EmbeddedPostgres]]:
-    """Two servers that may be crashed."""
+def durable() -> Iterator[tuple[EmbeddedPostgres, EmbeddedPostgres]]:
+    """Two servers that may be crashed; on a disk, as in production."""
     with (
-        EmbeddedPostgres(server_folder / "crashing-primary", options=_SMALL_SERVER) as primary,
-        EmbeddedPostgres(server_folder / "crashing-backup", options=_SMALL_SERVER) as backup,
+        tempfile.TemporaryDirectory(prefix="archival-tests-") as folder,
+        EmbeddedPostgres(Path(folder) / "crashing-primary", options=_SMALL_SERVER) as primary,
+        EmbeddedPostgres(Path(folder) / "crashing-backup", options=_SMALL_SERVER) as backup,
     ):
         yield primary, backup
 

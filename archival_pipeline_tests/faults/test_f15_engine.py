@@ -4,17 +4,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from archival_pipeline.database.connections import connect
 from archival_pipeline_tests.faults import disturbances as them
+from archival_pipeline_tests.faults.harness import KILLED
 from archival_pipeline_tests.faults.points import Fault
-from archival_pipeline_tests.faults.stage import BACKUP, SMALL, new_audit
+from archival_pipeline_tests.faults.stage import BACKUP, JOBS, RESTORE, SMALL, new_audit, wait_for_lock
 from archival_pipeline_tests.support.checker import Checker
 
 if TYPE_CHECKING:
+    import psycopg
+
+    from archival_pipeline.settings import DatabaseSettings
     from archival_pipeline_tests.faults.stage import Sides, Stage, Stages
     from archival_pipeline_tests.support.checker import Rows
 
@@ -35,6 +40,7 @@ def test_f15_f16_i3_what_the_engine_writes_meanwhile_is_never_lost(change: str, 
         assert ended.fired
         assert them.lost(_changed(stages, stage, them.CHANGES[change]), them.everything(sides)) == []
         assert _is_whole_somewhere(sides, stage)
+        assert them.torn(sides) == []
         if change == "active again":
             assert them.ROOT not in _pids(sides, "backup")
         else:
@@ -85,6 +91,51 @@ def test_i10_a_tree_quarantined_around_a_crash_is_reported(nth: int, stages: Sta
         assert them.ROOT in doubles, "the tree must stay in both"
         assert doubles <= _members(sides, "quarantined")
         assert not doubles & _deleted(sides), "the ledger says that it left the primary"
+
+
+def test_i10_reasons_are_written_before_the_deletion_commits(stages: Stages) -> None:
+    """Who settles the batch after the crash cannot find them again."""
+    stage = stages.stage(BACKUP, SMALL)
+    with stages.copy(stage.start) as sides:
+        change = Fault("sql", match=them.DELETE_BEGINS, statement=them.CHANGED_ROW)
+        kill = Fault("kill9", match="after backup UPDATE archival_batch SET state = 'deleting'", later=True)
+        dead = new_audit()
+        assert stages.mover.run(sides, BACKUP, dead, change, kill).exit == KILLED
+        assert _reported(sides, dead) == {them.ROOT}
+
+
+def _reported(sides: Sides, audit: str) -> set[int]:
+    with connect(sides[1], purpose="check") as session:
+        return {row[0] for row in session.execute("SELECT root_id FROM archival_tree WHERE audit_id = %s", [audit])}
+
+
+def test_i3_what_was_restored_and_is_gone_again_stays_in_the_archive(stages: Stages) -> None:
+    """A primary that is set back in time between the copy and the deletion."""
+    stage = stages.stage(RESTORE, SMALL)
+    with stages.copy(stage.start) as sides:
+        gone = f"DELETE FROM processinstancelog WHERE processinstanceid = {them.ROOT}"
+        ended = stages.mover.run(sides, RESTORE, new_audit(), Fault("sql", match=them.COPY_ENDED, statement=gone))
+        assert ended.fired
+        assert them.ROOT in _pids(sides, "backup")
+
+
+def test_i3_a_tree_that_lives_again_and_lost_rows_stays_in_both(stages: Stages) -> None:
+    """Its copy has the only rows of some, and must not be taken back."""
+    stage = stages.stage(BACKUP, SMALL)
+    with stages.copy(stage.start) as sides:
+        before = _rows_of(sides[0])
+        change = Fault("sql", match=them.DELETE_BEGINS, statement=f"{them.ACTIVE_AGAIN}; {them.CLEANED}")
+        assert stages.mover.run(sides, BACKUP, new_audit(), change).require_done().fired
+        assert them.ROOT in _pids(sides, "primary") & _pids(sides, "backup") & _members(sides, "quarantined")
+        assert (_rows_of(sides[0]), _rows_of(sides[1])) == (0, before)
+
+
+def _rows_of(side: DatabaseSettings) -> int:
+    query = f"SELECT count(*) FROM nodeinstancelog WHERE processinstanceid = {them.ROOT}"
+    with connect(side, purpose="check") as session:
+        row = session.execute(query).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def _change_and_kill(statement: str, crash: str, nth: int) -> tuple[Fault, Fault]:
@@ -171,18 +222,59 @@ def test_f24_tables_that_change_during_the_run_stop_it_before_the_deletion(chang
         assert them.ROOT in _pids(sides, "primary")
 
 
-@pytest.mark.parametrize("table", ["processinstancelog", pytest.param("nodeinstancelog", marks=pytest.mark.faults)])
-def test_f13_i12_the_mover_waits_for_the_engine_no_longer_than_the_lock_timeout(table: str, stages: Stages) -> None:
-    stage = stages.stage(BACKUP, SMALL)
+@pytest.mark.parametrize("name", ["backup", pytest.param("delete", marks=pytest.mark.faults)])
+@pytest.mark.parametrize("table", ["processinstancelog", "nodeinstancelog"])
+def test_f13_i12_a_tree_that_the_engine_holds_is_left_and_the_others_go(table: str, name: str, stages: Stages) -> None:
+    """The run waits for the lock time-out once, not for the engine."""
+    stage = stages.stage(JOBS[name], SMALL)
     with stages.copy(stage.start) as sides:
         with connect(sides[0], purpose="engine") as engine:
             engine.execute(f"SELECT FROM {table} WHERE processinstanceid = {them.ROOT} FOR UPDATE")
-            ended = stages.mover.run(sides, BACKUP, new_audit())
-            assert ended.code == "55P03", ended.document
-            assert stage.oracle.judge(*sides).problems == []
+            ended = stages.mover.run(sides, stage.job, new_audit()).require_done()
+            assert [(r["root_id"], r["outcome"], r["reason"], r["error_code"]) for r in ended.document["stayed"]] == [
+                (them.ROOT, "skipped", "locked", "55P03")
+            ]
+            judged = stage.oracle.judge(*sides)
+            assert judged.problems == []
+            assert judged.origin == "some trees whole, others not"
+            assert them.ROOT in _pids(sides, "primary") - _pids(sides, "backup")
             engine.rollback()
-        stages.run(sides, BACKUP)
+        stages.run(sides, stage.job)
         assert stage.oracle.judge_end(*sides, stage.end) == []
+
+
+def test_f14_a_deadlock_with_the_engine_is_tried_again(stages: Stages) -> None:
+    """The engine holds a child row and wants the instance's; the mover holds the instance and wants the child."""
+    stage = stages.stage(BACKUP, SMALL)
+    with stages.copy(stage.start) as sides, connect(sides[0], purpose="engine") as engine:
+        # The engine looks for deadlocks so late that the mover is the one that is given up.
+        engine.execute("SET LOCAL lock_timeout = 0; SET LOCAL deadlock_timeout = '10min'")
+        engine.execute(f"SELECT FROM nodeinstancelog WHERE processinstanceid = {them.ROOT} FOR UPDATE")
+        running = stages.mover.start(sides, BACKUP, new_audit(), Fault("stop", match=them.LOCKED))
+        running.wait_until_stopped()
+        with ThreadPoolExecutor(1) as pool:
+            wants = pool.submit(_take_instance_and_commit, engine)
+            wait_for_lock(sides[0], engine.info.backend_pid)
+            running.go_on()
+            ended = running.end()
+            wants.result()
+        assert ended.require_done().document["stayed"] == []
+        assert _deadlocks(sides) == 1
+        assert stage.oracle.judge_end(*sides, stage.end) == []
+
+
+def _take_instance_and_commit(engine: psycopg.Connection[Any]) -> None:
+    engine.execute(f"SELECT FROM processinstancelog WHERE processinstanceid = {them.ROOT} FOR UPDATE")
+    engine.commit()
+
+
+def _deadlocks(sides: Sides) -> int:
+    with connect(sides[0], purpose="check", autocommit=True) as session:
+        # A session reports its numbers when it ends, at the latest.
+        session.execute("SELECT pg_stat_force_next_flush()")
+        row = session.execute("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()").fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def _changed(stages: Stages, stage: Stage, statement: str) -> Rows:

@@ -13,46 +13,18 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from psycopg import sql
-from pydantic import SecretStr
 
 from archival_pipeline.database.connections import connect
 from archival_pipeline_tests.faults import disturbances as them
 from archival_pipeline_tests.faults.harness import REPOSITORY
 from archival_pipeline_tests.faults.points import Fault
+from archival_pipeline_tests.faults.roles import lend
 from archival_pipeline_tests.faults.stage import BACKUP, RESTORE, SMALL, new_audit
 from archival_pipeline_tests.support.archive import environment_of
 
 if TYPE_CHECKING:
-    from archival_pipeline.settings import DatabaseSettings
     from archival_pipeline_tests.faults.harness import Job
     from archival_pipeline_tests.faults.stage import Sides, Stages
-
-_ROLE = "fault_role"
-_LEND = """
-DO $$
-DECLARE thing record;
-BEGIN
-    FOR thing IN SELECT format('ALTER TABLE %I OWNER TO fault_role', tablename) AS run
-        FROM pg_tables WHERE schemaname = current_schema()
-        UNION ALL SELECT format('ALTER LARGE OBJECT %s OWNER TO fault_role', oid) FROM pg_largeobject_metadata
-    LOOP EXECUTE thing.run; END LOOP;
-    EXECUTE format('GRANT ALL ON SCHEMA %I TO fault_role', current_schema());
-    EXECUTE format('GRANT ALL ON ALL TABLES IN SCHEMA %I TO fault_role', current_schema());
-    EXECUTE format('GRANT ALL ON ALL SEQUENCES IN SCHEMA %I TO fault_role', current_schema());
-END $$
-"""
-
-
-def _lend(where: DatabaseSettings) -> DatabaseSettings:
-    """Give everything in a database to an ordinary role, and return the settings to connect as it."""
-    with connect(where, purpose="lend", autocommit=True) as session:
-        known = session.execute("SELECT FROM pg_roles WHERE rolname = %s", [_ROLE]).fetchone()
-        if known is None:
-            session.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'fault'").format(sql.Identifier(_ROLE)))
-        session.execute(_LEND)
-    return where.model_copy(update={"username": _ROLE, "password": SecretStr("fault")})
-
 
 _OBJECTS_TO_POSTGRES = """
 DO $$DECLARE o record; BEGIN
@@ -83,12 +55,12 @@ def test_f21_i2_a_right_revoked_in_mid_run_rolls_the_batch_back(name: str, stage
     job, side, match, statement = _REVOCATIONS[name]
     stage = stages.stage(job, SMALL)
     with stages.copy(stage.start) as sides:
-        lent = _lend(sides[0]), _lend(sides[1])
+        lent = lend(sides[0]), lend(sides[1])
         fault = Fault("sql", match=match, side=side, statement=statement)  # type: ignore[arg-type]
         ended = stages.mover.run(lent, job, new_audit(), fault)
         assert ended.code == "42501", ended.document
         assert stage.oracle.judge(*sides).problems == []
-        stages.run((_lend(sides[0]), _lend(sides[1])), job)
+        stages.run((lend(sides[0]), lend(sides[1])), job)
         assert stage.oracle.judge_end(*sides, stage.end) == []
 
 

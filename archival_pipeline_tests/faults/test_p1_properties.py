@@ -9,7 +9,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from archival_pipeline.database.connections import connect
 from archival_pipeline.local.jbpm_schema import Variant
 from archival_pipeline.local.sample_data import Profile
 from archival_pipeline_tests.faults import disturbances as them
@@ -20,7 +19,6 @@ from archival_pipeline_tests.support.archive import NOW, prepare
 
 if TYPE_CHECKING:
     from archival_pipeline_tests.faults.harness import Mover
-    from archival_pipeline_tests.faults.stage import Sides
     from archival_pipeline_tests.support.databases import TestDatabases
 
 _CASES = st.fixed_dictionaries(
@@ -79,18 +77,7 @@ def _conserves(
         assert them.missing(before, them.everything(sides)) == []
         mover.run(sides, job, new_audit()).require_done()
         assert them.lost(before, them.everything(sides)) == []
-        assert _torn(sides) == []
+        assert them.torn(sides) == []
     finally:
         primary_databases.drop(sides[0])
         backup_databases.drop(sides[1])
-
-
-def _torn(sides: Sides) -> list[tuple[int, int]]:
-    """Pairs of parent and child that stand in different databases."""
-    found: list[dict[int, int]] = []
-    for side in sides:
-        with connect(side, purpose="check") as session:
-            query = "SELECT processinstanceid, parentprocessinstanceid FROM processinstancelog"
-            found.append(dict(session.execute(query).fetchall()))
-    here, there = found
-    return [pair for one, other in ((here, there), (there, here)) for pair in one.items() if pair[1] in other]

@@ -198,6 +198,7 @@ REASON_WAYS_OUT: dict[str, str] = {
     "case_shared": "Move or delete all instances of the case together; until then the tree stays.",
     "shared_content": "Select the tree of the other task as well, or leave both.",
     "not_there": "Nothing: it is in the other database already, or the engine has cleaned it away.",
+    "locked": "Nothing: it is taken back, and the next run tries it again. If it stays, look who holds the lock.",
     "changed_during_run": "Nothing: it is taken back, and the next run judges it anew. Quarantined, it needs a look.",
 }
 
@@ -227,6 +228,11 @@ OTHER_REASONS: dict[str, tuple[str, str, str]] = {
         "quarantined",
         "the destination refused a row (SQLSTATE class 22 or 23); the detail names the table",
         "Compare both tables; a constraint or column of the destination was changed by hand.",
+    ),
+    "too_large": (
+        "quarantined",
+        "a value is larger than a row can hold and be compared (54000)",
+        "Leave it in the primary: a large object of more than about 500 MB cannot be archived.",
     ),
     "changed_by_destination": (
         "quarantined",

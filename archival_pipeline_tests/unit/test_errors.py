@@ -78,6 +78,12 @@ def test_lost_connection_without_sqlstate_is_worth_another_try() -> None:
     assert "the connection was lost" in error.summary
 
 
+def test_a_mistake_in_a_statement_of_ours_is_no_lost_connection() -> None:
+    error = from_database(psycopg.ProgrammingError("query parameter missing: known_timer"), "the step children")
+    assert (type(error), error.code) == (DatabaseError, "DRIVER")
+    assert "ProgrammingError" in error.summary
+
+
 def test_given_state_is_used_only_where_the_driver_has_none() -> None:
     refused = from_database(psycopg.OperationalError("certificate verify failed"), "connecting", state="TLS_REFUSED")
     assert (type(refused), refused.code) == (OperatorDatabaseError, "TLS_REFUSED")

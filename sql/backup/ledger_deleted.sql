@@ -15,6 +15,8 @@ SET
     state = CASE WHEN cardinality(%(member_ids)s::bigint[]) = 0 THEN 'empty' ELSE 'deleted' END,
     member_ids = %(member_ids)s::bigint[],
     member_roots = %(member_roots)s::bigint[],
+    table_rows = coalesce(%(table_rows)s::jsonb, table_rows),
+    row_count = coalesce(%(row_count)s, row_count),
     deleted_at = now(),
     pending_objects = '{}',
     pending_discards = '{}'

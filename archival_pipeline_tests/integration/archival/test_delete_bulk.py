@@ -52,6 +52,7 @@ def test_descendants_and_large_objects_go_along(pair_of: Callable[[Engine], Pair
     assert {name: after.rows[name] for name in bystanders} == {name: before.rows[name] for name in bystanders}
     assert checker.filled(pair.checker.backup()) == set()
     assert ran.totals.instances_moved == len(goes)
+    assert ran.totals.rows_moved == sum(found.total() for found in gone.values()) == ran.deleted[0].row_count
 
 
 def test_i8_instances_that_are_not_over_stay_unless_forced(pair_of: Callable[[Engine], Pair]) -> None:

@@ -59,6 +59,10 @@ def primary(pair_of: Callable[[Engine], Pair]) -> Iterator[Primary]:
         yield Primary(pair, session)
 
 
+def test_no_instances_have_no_keys_before_any_scan(primary: Primary) -> None:
+    assert keys.resolve(primary.session, primary.catalogue, []).filled == frozenset()
+
+
 def test_a_scan_of_all_finds_what_a_look_at_each_finds(primary: Primary) -> None:
     scanned = keys.scan(primary.session, primary.catalogue, primary.members)
 

@@ -116,6 +116,14 @@ def test_restore_of_an_audit_brings_back_what_it_moved_and_nothing_else(pair: Pa
     assert differences(before, pair.checker.primary()) == []
 
 
+def test_what_a_limit_of_batches_leaves_is_told(pair: Pair) -> None:
+    ran = run(pair.settings, BACKUP, COMPLETED, maxBatches=1, batchSize=7)
+    query = "SELECT remaining_count FROM process_audit_logs WHERE audit_id = %s AND step = 'complete'"
+    left = run(pair.settings, BACKUP, COMPLETED, dryRun=True).plan.trees
+    told = [row[0] for row in pair.execute("backup", query, ran.audit_id)]
+    assert told == [left - len(ran.reports)]
+
+
 def test_filters_narrow_what_an_audit_moved(pair: Pair) -> None:
     ran = run(pair.settings, BACKUP, COMPLETED)
     archived = pair.roots("backup")

@@ -199,8 +199,10 @@ def test_paused_operation_ends_with_its_window() -> None:
     assert copied == 2
     assert world.seconds == pytest.approx(600)
     assert pace.ended_because is not None
-    # What was begun is finished, so that no tree stands in both databases.
-    assert delete_all(world, pace, copied, 1) == copied
+    # Nothing is deleted behind the operator's back: the ledger has what was begun, and the next run finishes it first.
+    assert delete_all(world, pace, copied, 1) == 0
+    with pytest.raises(CancelledError, match="its window closed while an operator had paused it"):
+        pace.signal.check()
 
 
 @pytest.mark.parametrize("asked", [replace(QUIET, stop_requested=True), replace(PAUSED, stop_requested=True)])
