@@ -13,6 +13,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.made-from-lock
 TESTS := archival_pipeline_tests
 PYTEST := $(BIN)/python -m pytest
+COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 \
+	--no-emit-package archival-pipeline --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet
 # More arguments for pytest: make test ARGS="-k settings"
 ARGS ?=
 
@@ -84,10 +87,10 @@ format: setup ## Put code and SQL into shape
 	$(BIN)/sqlfluff fix sql/
 
 .PHONY: lock
-lock: setup ## Renew requirements.lock after a change of pyproject.toml; ARGS=--upgrade takes newer releases
-	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
-		--no-emit-package archival-pipeline --generate-hashes \
-		--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet $(ARGS) -o requirements.lock
+lock: setup ## Renew both locks after a change of pyproject.toml; ARGS=--upgrade takes newer releases
+	$(COMPILE) --all-extras $(ARGS) -o requirements.lock
+	# What an image needs: the same releases, without what only development uses.
+	$(COMPILE) --extra kubernetes --constraint requirements.lock -o requirements-runtime.lock
 
 .PHONY: wheel
 wheel: setup ## Build the wheel into dist/
