@@ -51,7 +51,15 @@ test: setup ## Run unit, integration and end-to-end tests
 
 .PHONY: test-slow
 test-slow: setup ## Run the tests that take long
-	$(PYTEST) -m "slow and not faults" $(ARGS)
+	$(PYTEST) -m "slow and not faults and not browser" $(ARGS)
+
+.PHONY: test-browser
+test-browser: setup ## Go through an operator's day in a real browser (Chromium, see .ci/chromium)
+	$(PYTEST) -m browser $(ARGS)
+
+.PHONY: screenshots
+screenshots: setup ## The same, and renew the pictures of the documents
+	SCREENSHOTS=$(CURDIR)/docs/images $(PYTEST) -m browser $(ARGS)
 
 .PHONY: test-faults
 test-faults: setup ## Run every test that kills, cuts and fills things: hours

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dagster import Definitions
 
-from archival_pipeline.defs import jobs, schedules
+from archival_pipeline.defs import alerting, archive_checks, jobs, schedules, upkeep
 from archival_pipeline.defs.resources import Mover
 from archival_pipeline.settings import load_nightly
 
@@ -14,7 +14,16 @@ defs = Definitions(
         jobs.process_backup_by_day,
         jobs.process_restore,
         jobs.process_delete_bulk,
+        *archive_checks.JOBS,
+        *upkeep.JOBS,
     ],
-    schedules=[schedules.nightly_backup_schedule(load_nightly())],
+    schedules=[
+        schedules.nightly_backup_schedule(load_nightly()),
+        *archive_checks.SCHEDULES,
+        *upkeep.SCHEDULES,
+    ],
+    sensors=[*alerting.SENSORS],
+    assets=[*archive_checks.ASSETS],
+    asset_checks=[*archive_checks.ASSET_CHECKS],
     resources={"mover": Mover()},
 )

@@ -125,6 +125,6 @@ def database_from_template(request: pytest.FixtureRequest) -> Iterator[DatabaseF
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """An environment without any setting of the product, whatever the shell of the developer has set."""
     for name in list(os.environ):
-        if name.startswith(("DB_", "BPM_", "DAGSTER_")):
+        if name.startswith(("ALERT_", "DB_", "BPM_", "DAGSTER_")):
             monkeypatch.delenv(name)
     return monkeypatch

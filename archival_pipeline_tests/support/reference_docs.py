@@ -13,7 +13,7 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
-from archival_pipeline import errors, settings
+from archival_pipeline import errors, settings, settings_operations
 from archival_pipeline.archival.filters import Filters
 from archival_pipeline.archival.options import Options
 from archival_pipeline.archival.trees import REASONS
@@ -187,6 +187,8 @@ PARTS: dict[str, tuple[str, Callable[[], str]]] = {
     "engine": ("docs/configuration.md", lambda: settings_of(settings.EngineSettings)),
     "dagster": ("docs/configuration.md", lambda: settings_of(settings.DagsterSettings)),
     "nightly": ("docs/configuration.md", lambda: settings_of(settings.NightlySettings)),
+    "alerts": ("docs/configuration.md", lambda: settings_of(settings_operations.AlertSettings)),
+    "upkeep": ("docs/configuration.md", lambda: settings_of(settings_operations.UpkeepSettings)),
     "filters": ("docs/configuration.md", lambda: fields_of(Filters)),
     "options": ("docs/configuration.md", lambda: fields_of(Options)),
     "rights": ("docs/security.md", rights),
