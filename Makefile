@@ -45,6 +45,10 @@ demo: setup ## Show a whole move on embedded servers with sample data
 dev: setup ## Start embedded servers and the Dagster UI
 	$(BIN)/python -m archival_pipeline.local.dev
 
+.PHONY: dev-environment
+dev-environment: setup ## Print the variables of the servers that `make dev` started: eval "$(make --silent dev-environment)"
+	@$(BIN)/python -m archival_pipeline.local.environment
+
 .PHONY: test
 test: setup ## Run unit, integration and end-to-end tests
 	$(PYTEST) -m "not slow and not faults" $(ARGS)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Literal
 
 from playwright.sync_api import sync_playwright
 
+from archival_pipeline_tests.support.processes import wait_until
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
 _JOBS = "/locations/archival_pipeline.definitions/jobs"
-_SECONDS = 90
+_SECONDS = 240
 _SIZE = {"width": 1280, "height": 800}
 Tab = Literal["", "playground", "runs", "partitions"]
 
@@ -55,6 +57,11 @@ class Browser:
     def see(self, words: str, seconds: float = _SECONDS) -> None:
         """Wait until these words can be seen."""
         self.text(words).wait_for(timeout=seconds * 1000)
+
+    def see_times(self, words: str, times: int, seconds: float = _SECONDS) -> None:
+        """Wait until these words can be seen so many times."""
+        places = self.page.get_by_text(words, exact=True)
+        wait_until(lambda: places.count() >= times, f"«{words}» is there {times} times", seconds)
 
     def launch(self, job: str, config: str) -> str:
         """Fill in the launchpad and press the button; return the id of the run, whose page is open then."""

@@ -37,7 +37,7 @@ SETTINGS: dict[str, str] = {
     "ALERT_WEBHOOK_TOKEN": "Sent along as `Authorization: Bearer …`.",
     "ALERT_SMTP_HOST": "Mail server for alerts.",
     "ALERT_SMTP_PORT": "Its port.",
-    "ALERT_SMTP_SECURITY": "`starttls`: encrypt or send nothing. `tls`: encrypted from the start. `none`: in the clear.",
+    "ALERT_SMTP_SECURITY": "`starttls`: encrypt or send nothing; `tls`: encrypted from the start; `none`: clear.",
     "ALERT_SMTP_USERNAME": "Login of the mail server, if it wants one.",
     "ALERT_SMTP_PASSWORD": "Password of that login.",
     "ALERT_MAIL_FROM": "Sender of the mails.",
