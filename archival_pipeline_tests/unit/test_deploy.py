@@ -158,7 +158,8 @@ def test_run_launcher_takes_the_configuration() -> None:
         "run_k8s_config": snake({key: raw[key] for key in raw if key != "podTemplateSpecMetadata"})
         | {"pod_template_spec_metadata": raw["podTemplateSpecMetadata"]},
     }
-    result = process_config(resolve_to_config_type(K8sRunLauncher.config_type()), given)
+    schema = K8sRunLauncher.config_type()  # type: ignore[no-untyped-call]
+    result = process_config(resolve_to_config_type(schema), given)
     assert result.success, result.errors
 
 

@@ -28,7 +28,8 @@ with warnings.catch_warnings():
     from archival_pipeline.definitions import defs
     from archival_pipeline.defs import jobs
 
-JOBS = [job for job in defs.resolve_all_job_defs() if not job.name.startswith("__")]
+ALL_JOBS = [job for job in defs.resolve_all_job_defs() if not job.name.startswith("__")]
+JOBS = [job for job in ALL_JOBS if job.name in vars(jobs)]
 STEPS = {"fetch", "children", "generate_sql", "execute", "delete", "complete"}
 
 
@@ -73,6 +74,30 @@ def test_exports() -> None:
         name for name, value in vars(jobs).items() if isinstance(value, JobDefinition)
     }
     assert "process_backup" in {job.name for job in JOBS}
+
+
+@pytest.mark.parametrize("job", ALL_JOBS, ids=lambda job: job.name)
+def test_every_job_says_what_it_locks_and_that_it_may_run_again(job: JobDefinition) -> None:
+    assert job.description
+    assert "**Locks**" in job.description
+    assert "**Safe to run again**" in job.description
+    assert job.executor_def.name == "in_process"
+
+
+@pytest.mark.parametrize("job", ALL_JOBS, ids=lambda job: job.name)
+def test_every_job_schedule_and_sensor_is_in_the_operators_page(job: JobDefinition) -> None:
+    page = (dagster_home.REPOSITORY / "docs" / "operating-dagster.md").read_text(encoding="utf-8")
+    names = [job.name, *(one.name for one in (*(defs.schedules or ()), *(defs.sensors or ())))]
+    assert [name for name in names if f"`{name}`" not in page] == []
+
+
+def test_checks_of_the_archive_are_all_in_one_job() -> None:
+    checks = {key.name for key in defs.resolve_asset_graph().asset_check_keys}
+    page = (dagster_home.REPOSITORY / "docs" / "operating-dagster.md").read_text(encoding="utf-8")
+    assert len(checks) == 5
+    assert [name for name in checks if f"`{name}`" not in page] == []
+    [job] = [job for job in ALL_JOBS if job.name == "check_archive"]
+    assert {key.name for key in job.asset_layer.asset_graph.asset_check_keys} == checks
 
 
 @pytest.mark.parametrize("job", JOBS, ids=lambda job: job.name)
