@@ -42,7 +42,7 @@ demo: setup ## Show a whole move on embedded servers with sample data
 	$(BIN)/python -m archival_pipeline.local.demo
 
 .PHONY: dev
-dev: setup ## Start embedded servers and the Dagster UI
+dev: setup ## Start embedded servers, the REST service (3000) and the Dagster UI (3001)
 	$(BIN)/python -m archival_pipeline.local.dev
 
 .PHONY: dev-environment
@@ -73,9 +73,25 @@ test-faults: setup ## Run every test that kills, cuts and fills things: hours
 test-faults-ci: setup ## Run those of them that fit into a CI run
 	$(PYTEST) -m "faults and not slow" $(ARGS)
 
+.PHONY: test-contract
+test-contract: setup ## Run every curl of docs/rest.md against the servers of `make dev`
+	$(PYTEST) $(TESTS)/e2e/test_contract.py $(ARGS)
+
+.PHONY: test-rest
+test-rest: setup ## Send the REST interface whatever its OpenAPI document allows, and what it does not
+	$(PYTEST) -s $(TESTS)/e2e/test_rest_schema.py $(ARGS)
+
+.PHONY: bench-rest
+bench-rest: setup ## Measure 200 readers of the REST interface beside a running backup
+	$(BIN)/python -m archival_pipeline_tests.bench.readers $(ARGS)
+
 .PHONY: bench
 bench: setup ## Measure the move against the raw pipe; ARGS=--large adds 50,000 trees
 	$(BIN)/python -m archival_pipeline_tests.bench $(ARGS)
+
+.PHONY: bench-imixs
+bench-imixs: setup ## Measure the Imixs backup against one-by-one transfer, and its memory
+	$(BIN)/python -m archival_pipeline_tests.bench.imixs $(ARGS)
 
 .PHONY: lint
 lint: setup ## Check style, types, layers, SQL, the lock and the Dagster definitions

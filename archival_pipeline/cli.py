@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import click
 
-from archival_pipeline.commands import asking, audits, moving, output, steering, upkeep
+from archival_pipeline.commands import asking, audits, imixs, moving, output, steering, upkeep
 
 _EPILOG = """\
 \b
@@ -35,6 +35,15 @@ def cli() -> None:
     """Move finished process trees between an engine's database and its backup."""
 
 
+@click.command(cls=output.JsonCommand)
+def api() -> None:
+    """Serve the REST interface on PORT until told to stop; docs/rest.md has the rest."""
+    # The other commands do not wait until the HTTP libraries are loaded.
+    from archival_pipeline.api.archival import app  # noqa: PLC0415
+
+    app.run()
+
+
 for command in (
     upkeep.migrate,
     upkeep.check,
@@ -52,6 +61,8 @@ for command in (
     steering.stop,
     steering.reconcile,
     audits.audits,
+    api,
+    imixs.imixs,
 ):
     cli.add_command(command)
 

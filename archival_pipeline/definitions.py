@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dagster import Definitions
 
-from archival_pipeline.defs import alerting, archive_checks, jobs, schedules, upkeep
+from archival_pipeline.defs import alerting, archive_checks, imixs, jobs, schedules, upkeep
 from archival_pipeline.defs.resources import Mover
 from archival_pipeline.settings import load_nightly
 
@@ -16,14 +16,15 @@ defs = Definitions(
         jobs.process_delete_bulk,
         *archive_checks.JOBS,
         *upkeep.JOBS,
+        *imixs.JOBS,
     ],
     schedules=[
         schedules.nightly_backup_schedule(load_nightly()),
         *archive_checks.SCHEDULES,
         *upkeep.SCHEDULES,
     ],
-    sensors=[*alerting.SENSORS],
-    assets=[*archive_checks.ASSETS],
-    asset_checks=[*archive_checks.ASSET_CHECKS],
+    sensors=[*alerting.SENSORS, *imixs.SENSORS],
+    assets=[*archive_checks.ASSETS, *imixs.ASSETS],
+    asset_checks=[*archive_checks.ASSET_CHECKS, *imixs.ASSET_CHECKS],
     resources={"mover": Mover()},
 )

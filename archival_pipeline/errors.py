@@ -5,6 +5,7 @@
     ArchivalError
      +-- ConfigurationError        a setting is missing or wrong (INVALID_CONFIG, INVALID_DB_CONFIG)
      +-- RequestError              a filter or an option is wrong (INVALID_REQUEST)
+     |    +-- NotFoundError        what was asked for is not there (NOT_FOUND)
      +-- PreflightError            the catalogue does not fit the live databases (PREFLIGHT_FAILED)
      +-- BusyError                 another operation holds the lock (OPERATION_IN_PROGRESS)
      +-- CancelledError            the operation was told to stop (CANCELLED)
@@ -21,6 +22,7 @@ Not here: how an error is shown. Dagster, HTTP and the command line each turn th
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -66,6 +68,12 @@ class RequestError(ArchivalError):
         self.field = field
         self.value = value
         super().__init__(summary, resolve=resolve)
+
+
+class NotFoundError(RequestError):
+    """What was asked for by its name or id is not there."""
+
+    code = "NOT_FOUND"
 
 
 class PreflightError(ArchivalError):
@@ -210,3 +218,17 @@ def _lookup(state: str) -> tuple[type[DatabaseError], str]:
         if found is not None:
             return found
     return DatabaseError, "Read the server's log for this time; then run the same job again."
+
+
+_SECRETS = (
+    (re.compile(r"(?<=://)[^/\s@]*:[^/\s]*(?=@)"), "***"),
+    (re.compile(r"(?i)\b(bearer|basic)(\s+)[A-Za-z0-9._~+/=-]{12,}"), r"\1\2***"),
+    (re.compile(r"(?i)\b(password|passwd|secret|token|authorization)(\s*[=:]\s*)('[^']*'|\"[^\"]*\"|\S+)"), r"\1\2***"),
+)
+
+
+def redact(text: str) -> str:
+    """Blank whatever looks like a secret, for texts that people and logs see."""
+    for pattern, replacement in _SECRETS:
+        text = pattern.sub(replacement, text)
+    return text

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
+import hypothesis
 import pytest
 
 from archival_pipeline.local.postgres import EmbeddedPostgres, server_version
@@ -24,6 +25,11 @@ SideName = Literal["primary", "backup"]
 
 # A crash of these servers is not what ordinary tests are about; tests of crashes make durable clusters of their own.
 _FAST = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "128MB", "max_wal_size": "1GB"}
+# How the names of the product's own settings begin.
+_SETTINGS = (
+    *("ALERT_", "API_", "BACKUP_", "BPM_", "CAMUNDA_", "DAGSTER_", "DB_", "HISTORY_", "IDS_", "INTERIM_", "LOWCODE_"),
+    *("OIDC_", "STORAGE_", "VARIABLES_", "WORKFLOW_SERVICE_"),
+)
 _VERSION_OPTIONS = {"primary": "--primary-version", "backup": "--backup-version"}
 
 
@@ -44,6 +50,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure() -> None:
     """End like Ctrl-C when told to stop, as by a time limit of CI: the servers must not outlive the session."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # How long an example takes says more about the machine than about the code.
+    hypothesis.settings.register_profile("untimed", deadline=None)
+    hypothesis.settings.load_profile("untimed")
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -125,6 +134,6 @@ def database_from_template(request: pytest.FixtureRequest) -> Iterator[DatabaseF
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """An environment without any setting of the product, whatever the shell of the developer has set."""
     for name in list(os.environ):
-        if name.startswith(("ALERT_", "DB_", "BPM_", "DAGSTER_")):
+        if name.startswith(_SETTINGS):
             monkeypatch.delenv(name)
     return monkeypatch

@@ -6,7 +6,6 @@ Not here: the ledger, which the machinery trusts; HTTP paging headers.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
@@ -268,14 +267,6 @@ def _told(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-_SECRETS = (
-    (re.compile(r"(?<=://)[^/\s@]*:[^/\s]*(?=@)"), "***"),
-    (re.compile(r"(?i)\b(password|passwd|secret|token|authorization)(\s*[=:]\s*)('[^']*'|\"[^\"]*\"|\S+)"), r"\1\2***"),
-)
-
-
 def _printable(text: str) -> str:
     """What the database can hold and people may see: no NUL, no half character, no secret."""
-    for pattern, replacement in _SECRETS:
-        text = pattern.sub(replacement, text)
-    return text.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
+    return errors.redact(text).replace("\x00", "").encode("utf-8", "replace").decode("utf-8")

@@ -192,7 +192,7 @@ def audit_latest(settings: Settings, audit_id: str) -> AuditRow:
     """The newest row of one audit.
 
     Raises:
-        RequestError: there is no such audit.
+        NotFoundError: there is no such audit.
     """
     with short_session(settings.backup, "reading an audit") as session:
         row = audit.latest(session, audit_id)
@@ -207,7 +207,7 @@ def audit_timeline(
     """One page of the rows of one audit, oldest first, and how many rows it has in all.
 
     Raises:
-        RequestError: there is no such audit.
+        NotFoundError: there is no such audit.
     """
     with short_session(settings.backup, "reading an audit") as session:
         rows, total = audit.timeline(session, audit_id, page_number, page_size), audit.summary(session, audit_id)
@@ -216,8 +216,8 @@ def audit_timeline(
     return rows, total
 
 
-def _no_audit(audit_id: str) -> errors.RequestError:
-    return errors.RequestError(
+def _no_audit(audit_id: str) -> errors.NotFoundError:
+    return errors.NotFoundError(
         f"There is no audit {audit_id}.",
         resolve="List the audits there are with `archival-pipeline audits list`.",
         field="auditId",

@@ -1,6 +1,7 @@
 """Opens PostgreSQL sessions with everything pinned that could change the meaning of a value.
 
-Not here: pooling (a run needs a handful of sessions for its whole life), retries, transactions.
+Not here: kept sessions (``pools.py``; a run needs a handful for its whole life, and opens them itself), retries,
+transactions.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import atexit
 import re
 import tempfile
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +21,8 @@ from psycopg import sql
 from archival_pipeline import errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from archival_pipeline.settings import DatabaseSettings
 
@@ -71,7 +74,7 @@ def connect(
             f"as {settings.username}: {_reason(error)}."
         )
         raise failure from None
-    _pin(connection, settings.schema_name, limits or Limits())
+    pin(connection, settings.schema_name, limits or Limits())
     connection.autocommit = autocommit
     return connection
 
@@ -129,7 +132,8 @@ _PINNED = {
 }
 
 
-def _pin(connection: psycopg.Connection[Any], schema: str, limits: Limits) -> None:
+def pin(connection: psycopg.Connection[Any], schema: str, limits: Limits) -> None:
+    """Set what every session of ours has, whatever role, database and server say."""
     search_path = sql.SQL(", ").join([sql.Identifier(schema), sql.Identifier("pg_temp")]).as_string(connection)
     values = _PINNED | {
         "search_path": search_path,
@@ -164,6 +168,12 @@ def _reason(error: psycopg.Error) -> str:
     return str(error).strip().split("\n", 1)[0].strip().rstrip(".") or type(error).__name__
 
 
+SESSION_SOURCE: ContextVar[Callable[[DatabaseSettings], AbstractContextManager[psycopg.Connection[Any]]] | None] = (
+    ContextVar("session_source", default=None)
+)
+"""Where short sessions come from, if not from the server directly; see ``pools.py``."""
+
+
 @contextmanager
 def short_session(
     settings: DatabaseSettings, doing: str, *, read_only: bool = True
@@ -174,7 +184,8 @@ def short_session(
         DatabaseError: whatever PostgreSQL refuses comes out as our error.
     """
     try:
-        with connect(settings, purpose=doing) as session:
+        source = SESSION_SOURCE.get()
+        with source(settings) if source else connect(settings, purpose=doing) as session:
             session.read_only = read_only or None
             yield session
     except psycopg.Error as error:

@@ -50,6 +50,11 @@ def webserver(host: str, port: int) -> list[str]:
     return [program("dagster-webserver"), "-w", _workspace(), "-h", host, "-p", str(port)]
 
 
+def api() -> list[str]:
+    """The command that serves the REST interface."""
+    return [program("archival-pipeline"), "api"]
+
+
 def daemon() -> list[str]:
     """The command that runs queue, schedules and sensors."""
     return [program("dagster-daemon"), "run", "-w", _workspace()]

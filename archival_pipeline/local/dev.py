@@ -1,4 +1,4 @@
-"""``make dev``: the Dagster UI and its daemon on the embedded servers, with a sample database to play with.
+"""``make dev``: REST service, Dagster UI and daemon on the embedded servers, with a sample database to play with.
 
 The sample database is made on the first start and kept. Whoever sets the connection variables of a side uses their own
 server there; then nothing is made or migrated. Not here: the servers (``servers.py``), the folder of Dagster's instance
@@ -40,20 +40,28 @@ _STOP_SECONDS = 45
 
 
 @click.command()
-@click.option("--port", type=click.IntRange(1, 65_535), default=3000, show_default=True, help="Port of the UI.")
+@click.option("--port", type=click.IntRange(1, 65_535), default=3000, show_default=True, help="Port of REST.")
+@click.option("--ui-port", type=click.IntRange(1, 65_535), default=3001, show_default=True, help="Port of the UI.")
 @click.option("--trees", type=click.IntRange(0), default=600, show_default=True, help="Trees of the sample database.")
 @click.option("--folder", type=click.Path(path_type=Path), default=DEFAULT_FOLDER, help="Home of the servers.")
-def main(port: int, trees: int, folder: Path) -> None:
-    """Start the embedded servers, the Dagster UI and its daemon; Ctrl-C stops them all."""
+def main(port: int, ui_port: int, trees: int, folder: Path) -> None:
+    """Start the embedded servers, the REST service, the Dagster UI and its daemon; Ctrl-C stops them all."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:
         with LocalStack(folder) as stack:
             environment = dagster_home.environment(stack, folder)
             _prepare(stack, environment, trees)
-            with _running([dagster_home.webserver(_HOST, port), dagster_home.daemon()], environment) as children:
-                _wait_until_up(children, port)
-                click.echo(f"Dagster UI: http://{_HOST}:{port}\nDAGSTER_HOME={environment['DAGSTER_HOME']}")
+            environment |= _of_the_service(port, ui_port)
+            base = environment.get("BASE_PATH", "archivalservice").strip("/")
+            commands = [dagster_home.webserver(_HOST, ui_port), dagster_home.daemon(), dagster_home.api()]
+            with _running(commands, environment) as children:
+                _wait_until_up(children, ui_port, "/server_info", "Dagster UI")
+                _wait_until_up(children, port, f"/{base}/ping", "REST service")
+                click.echo(f"Dagster UI: http://{_HOST}:{ui_port}\nDAGSTER_HOME={environment['DAGSTER_HOME']}")
+                click.echo(
+                    f"REST: http://{_HOST}:{port}/{base}/bpm, described at http://{_HOST}:{port}/{base}/api-docs"
+                )
                 for side in (PRIMARY, BACKUP):
                     where = f"{environment[f'{side.prefix}HOST']}:{environment[f'{side.prefix}PORT']}"
                     click.echo(f"{side.folder}: {where}/{environment[side.name]}")
@@ -61,6 +69,12 @@ def main(port: int, trees: int, folder: Path) -> None:
                 _wait_for_an_end(children)
     except KeyboardInterrupt:
         click.echo("Stopped.")
+
+
+def _of_the_service(port: int, ui_port: int) -> dict[str, str]:
+    """What the REST service is told here; whoever names an identity server gets his tokens checked."""
+    security = {} if os.environ.get("IDS_URL") else {"IDS_ENABLE": "false"}
+    return {"PORT": str(port), "DAGSTER_WEBSERVER_URL": f"http://{_HOST}:{ui_port}", **security}
 
 
 def _prepare(stack: LocalStack, environment: Mapping[str, str], trees: int) -> None:
@@ -119,20 +133,20 @@ def _stop(children: Sequence[subprocess.Popen[bytes]]) -> None:
         child.wait()
 
 
-def _wait_until_up(children: Sequence[subprocess.Popen[bytes]], port: int) -> None:
+def _wait_until_up(children: Sequence[subprocess.Popen[bytes]], port: int, path: str, name: str) -> None:
     deadline = time.monotonic() + _START_SECONDS
-    while not _answers(port):
+    while not _answers(port, path):
         _raise_if_ended(children)
         if time.monotonic() > deadline:
-            message = f"the Dagster UI did not answer on port {port} within {_START_SECONDS} s"
+            message = f"the {name} did not answer on port {port} within {_START_SECONDS} s"
             raise click.ClickException(message)
         time.sleep(0.2)
 
 
-def _answers(port: int) -> bool:
+def _answers(port: int, path: str) -> bool:
     connection = HTTPConnection(_HOST, port, timeout=5)
     try:
-        connection.request("GET", "/server_info")
+        connection.request("GET", path)
         return connection.getresponse().status == 200  # noqa: PLR2004 - OK
     except (OSError, HTTPException):
         return False

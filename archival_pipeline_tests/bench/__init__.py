@@ -10,6 +10,8 @@
     execute     that process: runs one job, says what it took
     results     measurements, medians, ratios
     report      the table and the JSON
+    readers     `make bench-rest`: the same backup with and without readers of the REST interface
+    polling     the readers, in a process of their own
 
 Nothing here asserts on time. What it does insist on is that no row is lost: see ``scene.Pair.problems``.
 """

@@ -88,10 +88,12 @@ def scene(clean_environment: pytest.MonkeyPatch, tmp_path: Path, pictures: Path)
     del clean_environment
     # The servers' system user cannot reach pytest's own temporary folder.
     folder = Path(tempfile.mkdtemp(prefix="archival-dev-"))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    command = [sys.executable, "-m", "archival_pipeline.local.dev", "--port", port, "--trees", "300"]
+    with socket.socket() as free, socket.socket() as other:
+        for one in (free, other):
+            one.bind(("127.0.0.1", 0))
+        port, rest_port = (str(one.getsockname()[1]) for one in (free, other))
+    ports = ["--ui-port", port, "--port", rest_port]
+    command = [sys.executable, "-m", "archival_pipeline.local.dev", *ports, "--trees", "300"]
     log = tmp_path / "dev.log"
     try:
         # Started here, so that their addresses are known; `dev` finds them running.

@@ -13,7 +13,7 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
-from archival_pipeline import errors, settings, settings_operations
+from archival_pipeline import errors, settings, settings_api, settings_imixs, settings_operations
 from archival_pipeline.archival.filters import Filters
 from archival_pipeline.archival.options import Options
 from archival_pipeline.archival.trees import REASONS
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 _BLOCK = re.compile(r"(<!-- generated: (?P<name>\S+) -->\n).*?(<!-- end: (?P=name) -->)", re.DOTALL)
 _FORMATS = {"password": "secret", "path": "path of a file", "time": "HH:MM", "date": "YYYY-MM-DD"}
-_NAMES = {"string": "text", "integer": "whole number", "boolean": "true or false", "array": "list"}
+_NAMES = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false", "array": "list"}
 _BIGGEST = 2**62
 
 
@@ -80,7 +80,7 @@ def _type(schema: Mapping[str, Any], about: Mapping[str, Any]) -> str:
 
 
 def _limits(about: Mapping[str, Any]) -> str:
-    low, high = about.get("minimum"), about.get("maximum", about.get("maxLength"))
+    low, high = about.get("minimum", about.get("exclusiveMinimum")), about.get("maximum", about.get("maxLength"))
     if low is not None and high is not None and high < _BIGGEST:
         return f", {low} to {high}"
     if low is not None:
@@ -189,8 +189,14 @@ PARTS: dict[str, tuple[str, Callable[[], str]]] = {
     "nightly": ("docs/configuration.md", lambda: settings_of(settings.NightlySettings)),
     "alerts": ("docs/configuration.md", lambda: settings_of(settings_operations.AlertSettings)),
     "upkeep": ("docs/configuration.md", lambda: settings_of(settings_operations.UpkeepSettings)),
+    "service": ("docs/configuration.md", lambda: settings_of(settings_api.ServiceSettings)),
+    "security": ("docs/configuration.md", lambda: settings_of(settings_api.SecuritySettings)),
+    "limits": ("docs/configuration.md", lambda: settings_of(settings_api.LimitSettings)),
     "filters": ("docs/configuration.md", lambda: fields_of(Filters)),
     "options": ("docs/configuration.md", lambda: fields_of(Options)),
+    "imixs_workflow": ("docs/imixs.md", lambda: settings_of(settings_imixs.WorkflowSettings)),
+    "imixs_space": ("docs/imixs.md", lambda: settings_of(settings_imixs.SpaceSettings)),
+    "imixs_keeping": ("docs/imixs.md", lambda: settings_of(settings_imixs.KeepingSettings)),
     "rights": ("docs/security.md", rights),
     "grants": ("docs/security.md", grants),
     "reasons": ("docs/operators-guide.md", reasons),

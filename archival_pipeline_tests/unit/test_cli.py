@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import click
 import pytest
 
 from archival_pipeline.archival.filters import Filters
@@ -14,8 +15,6 @@ from archival_pipeline.commands import output
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import click
 
 SETTINGS = {
     "DB_HOST": "127.0.0.1",
@@ -63,8 +62,12 @@ def test_no_command_shows_the_help_and_is_no_success(capsys: pytest.CaptureFixtu
 
 
 def commands() -> list[click.Command]:
-    audits = cli.commands["audits"]
-    return [*(command for command in cli.commands.values() if command is not audits), *audits.commands.values()]  # type: ignore[attr-defined]
+    """Every command, those of groups one by one."""
+    return [
+        command
+        for one in cli.commands.values()
+        for command in (one.commands.values() if isinstance(one, click.Group) else [one])
+    ]
 
 
 @pytest.mark.parametrize("command", commands(), ids=lambda command: command.name)

@@ -23,8 +23,6 @@ DEPLOY = ROOT / "deploy"
 DOCUMENTED = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
 PROGRAMS = {"archival-pipeline", "dagster", "dagster-webserver", "dagster-daemon"}
-# The room of the REST service comes with a branch of its own; from then on its command must exist like any other.
-LATER = {"api"} if not (ROOT / "archival_pipeline" / "api").is_dir() else set()
 # Of the systems themselves, not of the product.
 FOREIGN = {"DAGSTER_HOME", "PATH", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"}
 
@@ -74,7 +72,7 @@ def test_every_service_has_a_command_that_exists() -> None:
     for name, command in flattened():
         assert Path(dagster_home.program(command[0])).exists(), name
         if command[0] == "archival-pipeline":
-            assert command[1] in set(cli.commands) | LATER, name
+            assert command[1] in set(cli.commands), name
 
 
 @pytest.mark.slow

@@ -1,0 +1,1 @@
+"""Integration tests of the HTTP services: real servers on loopback ports."""

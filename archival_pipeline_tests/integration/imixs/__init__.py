@@ -1,0 +1,1 @@
+"""Integration tests of the Imixs backup: an instance in its own process, real servers for the files."""
