@@ -57,7 +57,7 @@ class Scene:
         """Trees that a run moved, as the ledger has them."""
         with connect(self.settings.backup, purpose="look") as session:
             row = session.execute(
-                "SELECT coalesce(sum(cardinality(root_ids)), 0) FROM archival_batch"
+                "SELECT count(DISTINCT root) FROM archival_batch CROSS JOIN LATERAL unnest(member_roots) AS m (root)"
                 " WHERE audit_id = %s AND state = 'deleted'",
                 [run_id],
             ).fetchone()
@@ -131,7 +131,7 @@ def launch_watch_and_read(scene: Scene) -> None:
     page.picture("run")
     page.open("/assets/process_archive")
     page.see("trees moved")
-    assert page.page.get_by_role("row").filter(has_text="trees moved").get_by_text(str(moved)).count() > 0
+    page.see(str(moved))
 
 
 def launch_two_and_see_the_queue(scene: Scene) -> None:
