@@ -91,7 +91,8 @@ def test_every_job_says_what_it_locks_and_that_it_may_run_again(job: JobDefiniti
 
 def test_every_job_schedule_sensor_and_check_is_in_the_operators_page() -> None:
     schedules = [*archive_checks.SCHEDULES, *upkeep.SCHEDULES]
-    names = {one.name for one in (*DESCRIBED, *schedules, *alerting.SENSORS)} | CHECKS
+    names = {job.name for job in DESCRIBED} | {one.name for one in schedules} | CHECKS
+    names |= {one.name for one in alerting.SENSORS}
     assert [name for name in sorted(names) if f"`{name}`" not in PAGE] == []
 
 
