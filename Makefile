@@ -92,6 +92,22 @@ bench: setup ## Measure the move against the raw pipe; ARGS=--large adds 50,000 
 .PHONY: bench-imixs
 bench-imixs: setup ## Measure the Imixs backup against one-by-one transfer, and its memory
 	$(BIN)/python -m archival_pipeline_tests.bench.imixs $(ARGS)
+.PHONY: bench-cleanup
+bench-cleanup: setup ## Measure the history cleanup beside the engine's own rule
+	$(BIN)/python -m archival_pipeline_tests.bench_cleanup $(ARGS)
+.PHONY: bench-interim
+bench-interim: setup ## Measure the cleanup of interim data of 100,000 processes beside a plain loop
+	$(BIN)/python -m archival_pipeline_tests.bench_interim $(ARGS)
+.PHONY: bench-variables
+bench-variables: setup ## Measure a variable snapshot of an instance with 100,000 changes
+	$(BIN)/python -m archival_pipeline_tests.bench.variables $(ARGS)
+.PHONY: bench-history
+bench-history: setup ## Measure the history; ARGS="--events 1000000 --rows 10000000" is the large size, --kafka a real one
+	$(BIN)/python -m archival_pipeline_tests.bench_history $(ARGS)
+
+.PHONY: test-history-kafka
+test-history-kafka: setup ## Run the history over Kafka, mock and real; needs Java 17 and Maven
+	$(PYTEST) -m slow -k "kafka" $(TESTS)/integration/history $(ARGS)
 
 .PHONY: lint
 lint: setup ## Check style, types, layers, SQL, the lock and the Dagster definitions

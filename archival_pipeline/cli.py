@@ -7,7 +7,19 @@ from __future__ import annotations
 
 import click
 
-from archival_pipeline.commands import asking, audits, imixs, moving, output, steering, upkeep
+from archival_pipeline.commands import (
+    asking,
+    audits,
+    cleanup,
+    history,
+    imixs,
+    interim,
+    moving,
+    output,
+    steering,
+    upkeep,
+    variables,
+)
 
 _EPILOG = """\
 \b
@@ -44,6 +56,14 @@ def api() -> None:
     app.run()
 
 
+@click.command("history-api", cls=output.JsonCommand)
+def history_api() -> None:
+    """Serve the execution history to users on HISTORY_API_PORT until told to stop; docs/history.md has the rest."""
+    from archival_pipeline.api.history import app  # noqa: PLC0415
+
+    app.run()
+
+
 for command in (
     upkeep.migrate,
     upkeep.check,
@@ -61,6 +81,11 @@ for command in (
     steering.stop,
     steering.reconcile,
     audits.audits,
+    cleanup.cleanup,
+    interim.interim,
+    variables.variables,
+    history.history,
+    history_api,
     api,
     imixs.imixs,
 ):

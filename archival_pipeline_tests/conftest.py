@@ -13,12 +13,14 @@ import hypothesis
 import pytest
 
 from archival_pipeline.local.postgres import EmbeddedPostgres, server_version
+from archival_pipeline_tests.support import camunda
 from archival_pipeline_tests.support.databases import TestDatabases
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from archival_pipeline.settings import DatabaseSettings
+    from archival_pipeline.settings_camunda import CamundaSettings
     from archival_pipeline_tests.support.databases import Builder
 
 SideName = Literal["primary", "backup"]
@@ -128,6 +130,12 @@ def database_from_template(request: pytest.FixtureRequest) -> Iterator[DatabaseF
     yield copy
     for databases, settings in reversed(made):
         databases.drop(settings)
+
+
+@pytest.fixture
+def camunda_database(database_from_template: DatabaseFactory) -> CamundaSettings:
+    """A fresh database with the empty tables of a Camunda engine."""
+    return camunda.camunda_settings(database_from_template(camunda.TEMPLATE, camunda.build))
 
 
 @pytest.fixture

@@ -1,9 +1,10 @@
 """Brings a database to the version of this release, or prints the script for a DBA who does it by hand.
 
-Two histories, ``primary`` and ``backup``, share one alembic environment (``alembic/env.py``). Each revision runs SQL
+One chain of revisions per database, all in one alembic environment (``alembic/env.py``). Each revision runs SQL
 files, so what is reviewed is what is executed. The version stands in ``archival_schema_version`` of the configured
-schema. There is no way back down: it would have to drop the audit trail. Not here: the archive tables, which are made
-from the engine's live schema.
+schema; that of the execution history in a table of its own, because it may share a schema with the backup. There is no
+way back down: it would have to drop the audit trail. Not here: the archive tables, which are made from the engine's
+live schema.
 """
 
 from __future__ import annotations
@@ -33,9 +34,10 @@ if TYPE_CHECKING:
 
     from archival_pipeline.settings import DatabaseSettings
 
-Which = Literal["primary", "backup"]
+Which = Literal["primary", "backup", "history"]
 
 VERSION_TABLE = "archival_schema_version"
+HISTORY_VERSION_TABLE = "history_schema_version"
 _SCRIPTS = Path(__file__).parent / "alembic"
 # Long enough to wait for another start that is migrating the same schema.
 _LIMITS = Limits(lock_timeout=120_000)
@@ -46,15 +48,15 @@ _ALEMBIC = threading.Lock()
 def upgrade(settings: DatabaseSettings, which: Which) -> None:
     """Bring a database to the newest version, in one transaction; nothing happens if it is there already.
 
-    Two starts at once are safe: the second waits for the first and then finds nothing to do. The schema of the backup
-    is created if it is missing; the engine's schema never is.
+    Two starts at once are safe: the second waits for the first and then finds nothing to do. A schema of
+    our own is created if it is missing; the engine's schema never is.
 
     Raises:
         ConfigurationError: the engine's schema does not exist.
         DatabaseError: the server cannot be reached or refused a statement.
     """
     with _session(settings, f"migrating the {which} database") as connection:
-        connection.execute(sqlalchemy.text(_LOCK), {"key": f"{VERSION_TABLE}:{settings.schema_name}"})
+        connection.execute(sqlalchemy.text(_LOCK), {"key": f"{_version_table(which)}:{settings.schema_name}"})
         _ensure_schema(connection, settings.schema_name, which)
         config = _config(which)
         config.attributes["connection"] = connection
@@ -66,7 +68,7 @@ def upgrade(settings: DatabaseSettings, which: Which) -> None:
 def current(settings: DatabaseSettings, which: Which) -> str | None:
     """The version of a database; ``None`` if it was never migrated. Reads only."""
     with _session(settings, f"reading the version of the {which} database") as connection:
-        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+        context = MigrationContext.configure(connection, opts={"version_table": _version_table(which)})
         return context.get_current_revision()
 
 
@@ -96,7 +98,7 @@ def as_sql(which: Which, schema: str) -> str:
     with _ALEMBIC:
         command.upgrade(config, "head", sql=True)
     name = sql.Identifier(schema)
-    create = sql.SQL("CREATE SCHEMA IF NOT EXISTS {};\n\n" if which == "backup" else "").format(name)
+    create = sql.SQL("CREATE SCHEMA IF NOT EXISTS {};\n\n" if which != "primary" else "").format(name)
     search_path = sql.SQL("SET search_path = {}, pg_temp;\n\n").format(name)
     return create.as_string(None) + search_path.as_string(None) + buffer.getvalue()
 
@@ -136,8 +138,13 @@ def _ensure_schema(connection: sqlalchemy.Connection, schema: str, which: Which)
     connection.execute(sqlalchemy.schema.CreateSchema(schema))
 
 
+def _version_table(which: Which) -> str:
+    return HISTORY_VERSION_TABLE if which == "history" else VERSION_TABLE
+
+
 def _config(which: Which) -> Config:
     config = Config()
+    config.attributes["version_table"] = _version_table(which)
     # ConfigParser reads % as the start of an interpolation; a path may hold one.
     for option, value in {
         "script_location": str(_SCRIPTS),

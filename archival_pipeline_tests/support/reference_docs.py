@@ -13,7 +13,18 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
-from archival_pipeline import errors, settings, settings_api, settings_imixs, settings_operations
+from archival_pipeline import (
+    errors,
+    settings,
+    settings_api,
+    settings_camunda,
+    settings_cleanup,
+    settings_history,
+    settings_imixs,
+    settings_interim,
+    settings_operations,
+    settings_variables,
+)
 from archival_pipeline.archival.filters import Filters
 from archival_pipeline.archival.options import Options
 from archival_pipeline.archival.trees import REASONS
@@ -30,7 +41,14 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 _BLOCK = re.compile(r"(<!-- generated: (?P<name>\S+) -->\n).*?(<!-- end: (?P=name) -->)", re.DOTALL)
 _FORMATS = {"password": "secret", "path": "path of a file", "time": "HH:MM", "date": "YYYY-MM-DD"}
-_NAMES = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false", "array": "list"}
+_NAMES = {
+    "string": "text",
+    "integer": "whole number",
+    "number": "number",
+    "boolean": "true or false",
+    "array": "list",
+    "object": "JSON object",
+}
 _BIGGEST = 2**62
 
 
@@ -187,11 +205,21 @@ PARTS: dict[str, tuple[str, Callable[[], str]]] = {
     "engine": ("docs/configuration.md", lambda: settings_of(settings.EngineSettings)),
     "dagster": ("docs/configuration.md", lambda: settings_of(settings.DagsterSettings)),
     "nightly": ("docs/configuration.md", lambda: settings_of(settings.NightlySettings)),
+    "camunda": ("docs/configuration.md", lambda: settings_of(settings_camunda.CamundaSettings)),
+    "cleanup": ("docs/configuration.md", lambda: settings_of(settings_cleanup.CleanupSettings)),
+    "camunda_rest": ("docs/configuration.md", lambda: settings_of(settings_variables.CamundaRestSettings)),
     "alerts": ("docs/configuration.md", lambda: settings_of(settings_operations.AlertSettings)),
     "upkeep": ("docs/configuration.md", lambda: settings_of(settings_operations.UpkeepSettings)),
     "service": ("docs/configuration.md", lambda: settings_of(settings_api.ServiceSettings)),
     "security": ("docs/configuration.md", lambda: settings_of(settings_api.SecuritySettings)),
     "limits": ("docs/configuration.md", lambda: settings_of(settings_api.LimitSettings)),
+    "interim-redis": ("docs/configuration.md", lambda: settings_of(settings_interim.RedisSettings)),
+    "interim-files": ("docs/configuration.md", lambda: settings_of(settings_interim.FileSettings)),
+    "interim": ("docs/configuration.md", lambda: settings_of(settings_interim.InterimSettings)),
+    "history-database": ("docs/history.md", lambda: settings_of(settings_history.HistoryDatabaseSettings)),
+    "history-stream": ("docs/history.md", lambda: settings_of(settings_history.HistoryStreamSettings)),
+    "history-kafka": ("docs/history.md", lambda: settings_of(settings_history.HistoryKafkaSettings)),
+    "history-api": ("docs/history.md", lambda: settings_of(settings_history.HistoryApiSettings)),
     "filters": ("docs/configuration.md", lambda: fields_of(Filters)),
     "options": ("docs/configuration.md", lambda: fields_of(Options)),
     "imixs_workflow": ("docs/imixs.md", lambda: settings_of(settings_imixs.WorkflowSettings)),

@@ -16,6 +16,7 @@ from archival_pipeline.commands import output
 if TYPE_CHECKING:
     from pathlib import Path
 
+
 SETTINGS = {
     "DB_HOST": "127.0.0.1",
     # Nobody listens here: what gets this far fails, and fast.

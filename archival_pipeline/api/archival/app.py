@@ -13,6 +13,7 @@ from archival_pipeline.api.archival.dagster import Dagster
 from archival_pipeline.api.archival.metrics import ArchiveCollector
 from archival_pipeline.api.archival.state import Archive, workers_of
 from archival_pipeline.api.server import host_of, serve
+from archival_pipeline.api.variables import routes as variables
 from archival_pipeline.errors import ConfigurationError
 from archival_pipeline.settings import load_settings
 from archival_pipeline.settings_api import load_api
@@ -50,7 +51,7 @@ def archival_app(found: Settings | ConfigurationError, settings: ApiSettings) ->
         description=_DESCRIPTION,
         version=version("archival-pipeline"),
         base=base,
-        tags=[selecting.TAG, moving.TAG, audits.TAG, health.TAG],
+        tags=[selecting.TAG, moving.TAG, audits.TAG, variables.TAG, health.TAG],
         slow_paths={f"{base}/bpm{moving.DELETE_PATH}": limits.delete_seconds},
     )
     workers, pools = workers_of(limits)
@@ -65,6 +66,7 @@ def archival_app(found: Settings | ConfigurationError, settings: ApiSettings) ->
         (base, health.router),
     ):
         app.include_router(router, prefix=prefix)
+    variables.install(app, f"{base}/bpm", limits)
     return app
 
 

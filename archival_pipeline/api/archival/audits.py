@@ -14,6 +14,7 @@ from archival_pipeline.api.archival.moving import latest_row
 from archival_pipeline.api.archival.state import AUDIT, RUNS, Archive, UsableArchive
 from archival_pipeline.api.auth import Access, requires
 from archival_pipeline.api.errors import responses
+from archival_pipeline.api.pages import or_empty
 from archival_pipeline.archival import service
 from archival_pipeline.archival.audit import AuditCriteria, AuditRow, AuditStatus, AuditType, as_rest
 from archival_pipeline.archival.filters import Moment, Text
@@ -40,14 +41,21 @@ _PAGED: dict[int | str, dict[str, Any]] = {
 
 # A client that writes every parameter leaves those empty that it does not mean.
 _blank = BeforeValidator(lambda value: None if value == "" else value)
-_MOMENT_OR_EMPTY = WithJsonSchema(
-    {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "maxLength": 0}, {"type": "null"}]}
-)
-_AuditType = Annotated[AuditType | None, _blank, Query(alias="auditType", description="Kind of operation.")]
-_AuditStatus = Annotated[AuditStatus | None, _blank, Query(alias="auditStatus", description="How far it is.")]
-_ProcessName = Annotated[Text | None, _blank, Query(alias="processName", description="Process that was asked for.")]
+_MOMENT_OR_EMPTY = WithJsonSchema(or_empty({"type": "string", "format": "date-time"}))
+_NAME_OR_EMPTY = WithJsonSchema(or_empty({"type": "string", "maxLength": 4_000}))
+_TYPE_OR_EMPTY = WithJsonSchema(or_empty({"type": "string", "enum": [kind.value for kind in AuditType]}))
+_STATUS_OR_EMPTY = WithJsonSchema(or_empty({"type": "string", "enum": [status.value for status in AuditStatus]}))
+_AuditType = Annotated[
+    AuditType | None, _blank, _TYPE_OR_EMPTY, Query(alias="auditType", description="Kind of operation.")
+]
+_AuditStatus = Annotated[
+    AuditStatus | None, _blank, _STATUS_OR_EMPTY, Query(alias="auditStatus", description="How far it is.")
+]
+_ProcessName = Annotated[
+    Text | None, _blank, _NAME_OR_EMPTY, Query(alias="processName", description="Process that was asked for.")
+]
 _DeploymentId = Annotated[
-    Text | None, _blank, Query(alias="deploymentId", description="Deployment that was asked for.")
+    Text | None, _blank, _NAME_OR_EMPTY, Query(alias="deploymentId", description="Deployment that was asked for.")
 ]
 _From = Annotated[
     Moment | None,

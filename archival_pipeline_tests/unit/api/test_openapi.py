@@ -59,8 +59,14 @@ def test_every_operation_is_complete(name: str) -> None:
 
 def test_paths_are_those_of_the_contract() -> None:
     bpm = "/archivalservice/bpm/processes"
+    variables = "/archivalservice/bpm/variables"
     assert OPERATIONS.keys() == OPEN | {
         "get /archivalservice/metrics",
+        f"get {variables}/process-instances/{{processInstanceId}}/activity-instances",
+        f"get {variables}/process-instances/{{processInstanceId}}/snapshot",
+        f"get {variables}/activity-instances/{{activityInstanceId}}/snapshot",
+        f"get {variables}/diff",
+        f"get {variables}/changes/{{changeId}}/content",
         f"post {bpm}/count",
         f"post {bpm}",
         f"post {bpm}/children/find",

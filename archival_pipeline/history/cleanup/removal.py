@@ -1,0 +1,219 @@
+"""One transaction: whole hierarchies out of every table, or nothing.
+
+Roots that somebody has locked are left for later. The rest is judged again under the lock, its members are gathered,
+and the rows go in the engine's own order, byte arrays with the rows that own them. Another transaction never sees a
+row of a hierarchy without its root. Not here: retries (``running.py``).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from psycopg import sql
+
+from archival_pipeline.catalogue.camunda import BYTES_TABLE, ROOT, ROOTS_TABLE, RUNTIME_OWNERS
+from archival_pipeline.history.cleanup.selecting import NOT_RUNNING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from archival_pipeline.catalogue.camunda import HistoryTable
+    from archival_pipeline.history.cleanup.database import Engine, Session
+    from archival_pipeline.history.cleanup.selecting import Due
+
+
+@dataclass(slots=True)
+class Removed:
+    """What one or more transactions removed.
+
+    Attributes:
+        roots: hierarchies.
+        rows: rows by table, without prefix.
+        locked: roots that somebody else had locked.
+        running: roots with a member that runs after all, or is on hold.
+    """
+
+    roots: int = 0
+    rows: Counter[str] = field(default_factory=Counter)
+    locked: list[str] = field(default_factory=list)
+    running: list[str] = field(default_factory=list)
+
+    def add(self, other: Removed) -> None:
+        """Take another transaction's part in."""
+        self.roots += other.roots
+        self.rows.update(other.rows)
+        self.locked += other.locked
+        self.running += other.running
+
+
+def remove_hierarchies(session: Session, due: Due, wanted: Sequence[str]) -> Removed:
+    """Remove these roots with everything that belongs to them, as far as they are still due; commits.
+
+    Args:
+        session: not in a transaction.
+        due: when a root's time has come.
+        wanted: ids of root instances.
+    """
+    removed = Removed()
+    with session.transaction():
+        roots, removed.locked = _lock(session, due, wanted)
+        if roots:
+            members, removed.running = members_of(session, due, roots)
+            free = [root for root in roots if root not in set(removed.running)]
+            keys = Keys.of(session, due.engine, free, [member for root in free for member in members[root]])
+            removed.rows = _delete(session, due.engine, keys)
+            removed.roots = len(free)
+    return removed
+
+
+def _lock(session: Session, due: Due, wanted: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Lock the roots that are still due; the second list is there, but locked by others."""
+    statement = sql.SQL("SELECT p.id_ FROM {} AS p WHERE p.id_ = ANY(%(roots)s) AND {} AND {}").format(
+        due.engine.name(ROOTS_TABLE), due.condition(), due.engine.names(NOT_RUNNING)
+    )
+    values = due.values | {"roots": list(wanted)}
+    locked = sql.SQL("{} ORDER BY p.id_ FOR UPDATE OF p SKIP LOCKED").format(statement)
+    taken = [row[0] for row in session.execute(locked, values)]
+    if len(taken) == len(wanted):
+        return taken, []
+    there = [row[0] for row in session.execute(statement, values)]
+    return taken, sorted(set(there) - set(taken))
+
+
+def members_of(session: Session, due: Due, roots: Sequence[str]) -> tuple[dict[str, list[str]], list[str]]:
+    """The instances of each hierarchy, and the roots of those that must stay because of one of them."""
+    values = due.values | {"roots": list(roots)}
+    found: dict[str, list[str]] = {root: [root] for root in roots}
+    stay: set[str] = set()
+    for root, member, kept in session.execute(due.engine.names(_MEMBERS), values):
+        found.setdefault(root, []).append(member)
+        if kept:
+            stay.add(root)
+    return found, sorted(stay)
+
+
+# A called instance of before 7.10 names no root; the activity that called it names it, along an index.
+_MEMBERS = """
+WITH RECURSIVE members (root_, id_) AS (
+    SELECT coalesce(p.root_proc_inst_id_, p.id_), p.id_ FROM {act_hi_procinst} AS p
+    WHERE p.root_proc_inst_id_ = ANY(%(roots)s) OR (p.id_ = ANY(%(roots)s) AND p.root_proc_inst_id_ IS NULL)
+    UNION
+    SELECT m.root_, c.id_
+    FROM members AS m
+    INNER JOIN {act_hi_procinst} AS o ON o.id_ = m.id_ AND o.root_proc_inst_id_ IS NULL
+    INNER JOIN {act_hi_actinst} AS a ON a.proc_inst_id_ = m.id_ AND a.call_proc_inst_id_ IS NOT NULL
+    INNER JOIN {act_hi_procinst} AS c ON c.id_ = a.call_proc_inst_id_ AND c.root_proc_inst_id_ IS NULL
+)
+SELECT m.root_, m.id_,
+    EXISTS (SELECT 1 FROM {act_ru_execution} AS e WHERE e.proc_inst_id_ = m.id_)
+    OR coalesce(m.id_ = ANY(%(held_instances)s) OR p.business_key_ = ANY(%(held_keys)s)
+        OR p.proc_def_key_ = ANY(%(held_definitions)s), false)
+FROM members AS m INNER JOIN {act_hi_procinst} AS p ON p.id_ = m.id_
+WHERE m.id_ <> m.root_ OR EXISTS (SELECT 1 FROM {act_ru_execution} AS e WHERE e.proc_inst_id_ = m.id_)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The ids by which rows of a batch are found."""
+
+    roots: list[str]
+    members: list[str]
+    decisions: list[str]
+    tasks: list[str]
+
+    @classmethod
+    def of(cls, session: Session, engine: Engine, roots: list[str], members: list[str]) -> Keys:
+        """Gather what hangs on the instances under ids of its own.
+
+        Links of tasks name no instance; they name their root since 7.10, so tasks are asked for older roots only.
+        """
+        values = {"roots": roots, "members": members}
+        decisions = _ids(session, engine, "act_hi_decinst", values) if engine.has("act_hi_decinst") else []
+        old = session.execute(engine.names(_OLD), values).fetchone()
+        tasks = _ids(session, engine, "act_hi_taskinst", values) if old and old[0] else []
+        return cls(roots, members, decisions, tasks)
+
+
+_OLD = "SELECT EXISTS (SELECT 1 FROM {act_hi_procinst} WHERE id_ = ANY(%(roots)s) AND root_proc_inst_id_ IS NULL)"
+
+
+def _ids(session: Session, engine: Engine, table: str, values: Mapping[str, Any]) -> list[str]:
+    text = "SELECT id_ FROM {} WHERE root_proc_inst_id_ = ANY(%(roots)s) OR proc_inst_id_ = ANY(%(members)s)"
+    return [row[0] for row in session.execute(sql.SQL(text).format(engine.name(table)), values)]
+
+
+def _delete(session: Session, engine: Engine, keys: Keys) -> Counter[str]:
+    rows: Counter[str] = Counter()
+    contents: list[str] = []
+    tables = [table for table in engine.tables if table.rooted and table.name != BYTES_TABLE]
+    # The byte arrays after every row that may own one.
+    for table in tables:
+        count, owned = delete_rows(session, engine, table, keys)
+        rows[table.name] += count
+        contents += owned
+    rows[BYTES_TABLE] += delete_contents(session, engine, roots=keys.roots, ids=contents)
+    return rows
+
+
+def delete_rows(session: Session, engine: Engine, table: HistoryTable, keys: Keys) -> tuple[int, list[str]]:
+    """Delete the rows of one table; return how many, and the ids of the byte arrays that they owned."""
+    paths = (
+        (ROOT, keys.roots),
+        (table.instance, keys.members),
+        (table.decision, keys.decisions),
+        (table.task, keys.tasks),
+    )
+    live = [(column, ids) for column, ids in paths if column and ids and engine.has(table.name, column)]
+    if not live:
+        return 0, []
+    where = sql.SQL(" OR ").join(sql.SQL("{} = ANY(%s)").format(sql.Identifier(column)) for column, _ in live)
+    return run_delete(session, engine, table, where, [ids for _, ids in live])
+
+
+def run_delete(
+    session: Session, engine: Engine, table: HistoryTable, where: sql.Composable, values: Sequence[Any]
+) -> tuple[int, list[str]]:
+    """Delete the rows of a condition; return how many, and the ids of the byte arrays that they owned."""
+    statement = sql.SQL("DELETE FROM {} WHERE {}").format(engine.name(table.name), where)
+    if table.content is None:
+        return session.execute(statement, values).rowcount, []
+    statement = sql.SQL(
+        "WITH gone AS ({delete} RETURNING {content} AS content_)"
+        " SELECT count(*), coalesce(array_agg(content_) FILTER (WHERE content_ IS NOT NULL), '{{}}') FROM gone"
+    ).format(delete=statement, content=sql.Identifier(table.content))
+    row = session.execute(statement, values).fetchone()
+    assert row is not None  # noqa: S101 - an aggregate without groups returns one row
+    return int(row[0]), list(row[1])
+
+
+def delete_contents(session: Session, engine: Engine, *, roots: Sequence[str], ids: Sequence[str]) -> int:
+    """Delete byte arrays of the history; never one of a deployment or of the runtime."""
+    count = 0
+    # Two statements: with an OR over thousands of ids PostgreSQL would rather scan the table.
+    for column, values in ((ROOT, roots), ("id_", ids)):
+        if values:
+            statement = sql.SQL("DELETE FROM {} AS b WHERE b.{} = ANY(%s) AND {}").format(
+                engine.name(BYTES_TABLE), sql.Identifier(column), of_history(engine)
+            )
+            count += session.execute(statement, (list(values),)).rowcount
+    return count
+
+
+def of_history(engine: Engine) -> sql.Composed:
+    """The condition that a byte array ``b`` is one of the history.
+
+    Rows of before 7.10 carry no type: of them only what neither a deployment nor a runtime row refers to.
+    """
+    free = [sql.SQL("b.type_ IS NULL AND b.deployment_id_ IS NULL")]
+    parts: list[sql.Composable] = list(free)
+    for table, column in RUNTIME_OWNERS:
+        if engine.has(table, column):
+            parts.append(
+                sql.SQL("NOT EXISTS (SELECT 1 FROM {} AS r WHERE r.{} = b.id_)").format(
+                    engine.name(table), sql.Identifier(column)
+                )
+            )
+    return sql.SQL("(b.type_ = 3 OR ({}))").format(sql.SQL(" AND ").join(parts))

@@ -1,0 +1,271 @@
+"""A run of the cleanup: batches in lanes until nothing is due or the window ends.
+
+One session selects, each lane removes with a session of its own. A batch that meets a lock or a deadlock is tried
+again after a pause, then in halves, so that one contended hierarchy does not keep the others; what still cannot be
+had is named and left for the next run. Nothing is half removed, whenever a run ends: each transaction takes whole
+hierarchies. Not here: schedules, and how numbers are shown.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import Counter, deque
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from archival_pipeline import errors
+from archival_pipeline.history.cleanup import compatible, rootless
+from archival_pipeline.history.cleanup.database import Engine, hold_alone, open_session
+from archival_pipeline.history.cleanup.removal import Removed, remove_hierarchies
+from archival_pipeline.history.cleanup.selecting import Due
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
+
+    from archival_pipeline.history.cleanup.database import Session
+    from archival_pipeline.settings_camunda import CamundaSettings
+    from archival_pipeline.settings_cleanup import CleanupSettings
+
+_ATTEMPTS = 3
+_PASSES = 3
+_PAUSE_SECONDS = 0.2
+_CANCEL_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a run takes from outside: the time, how to wait, when to stop, whom to tell.
+
+    Attributes:
+        clock: aware moments.
+        sleep: waits so many seconds.
+        deadline: no batch begins at or after it; None for no limit.
+        progress: told after each batch.
+    """
+
+    clock: Callable[[], datetime]
+    sleep: Callable[[float], None]
+    deadline: datetime | None = None
+    progress: Callable[[Outcome], None] = lambda _: None
+
+    @property
+    def over(self) -> bool:
+        """Whether the window has ended."""
+        return self.deadline is not None and self.clock() >= self.deadline
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a run did.
+
+    Attributes:
+        removed: hierarchies and rows.
+        batches: transactions that removed something.
+        retries: batches that were tried again.
+        set_aside: roots that could not be had, with the reason.
+        left: roots still due at the end.
+        stopped: whether the window's end stopped the run.
+        seconds: from start to end.
+    """
+
+    removed: Removed = field(default_factory=Removed)
+    batches: int = 0
+    retries: int = 0
+    set_aside: dict[str, str] = field(default_factory=dict)
+    left: int = 0
+    stopped: bool = False
+    seconds: float = 0.0
+
+    @property
+    def rows(self) -> Counter[str]:
+        """Rows by table."""
+        return self.removed.rows
+
+    def add(self, part: Outcome) -> None:
+        """Take a batch's part in."""
+        self.removed.add(part.removed)
+        self.batches += part.batches
+        self.retries += part.retries
+        self.set_aside |= part.set_aside
+
+
+def clean(
+    settings: CamundaSettings,
+    cleanup: CleanupSettings,
+    around: Surroundings,
+    *,
+    mode: str = "hierarchical",
+) -> Outcome:
+    """Remove what is due.
+
+    Args:
+        settings: the engine's database.
+        cleanup: strategy, batch size, degree of parallelism, holds.
+        around: time and the end of the window.
+        mode: ``hierarchical``, or ``compatible`` for the engine's own row rule.
+
+    Raises:
+        RequestError: something is on hold, and the mode would not see it.
+        BusyError: another cleanup of ours is at work on the same tables.
+        PreflightError: the tables are not those of a supported engine.
+        DatabaseError: an error that no retry mends; finished batches stay finished.
+    """
+    if mode == "compatible" and cleanup.holds.any:
+        raise errors.RequestError(
+            "The engine's own row rule knows no hold: it would remove what historyCleanupHolds names.",
+            resolve="Use the mode hierarchical, or lift the holds.",
+            field="mode",
+            value=mode,
+        )
+    started = around.clock()
+    outcome = Outcome()
+    try:
+        with ExitStack() as stack:
+            selector = stack.enter_context(open_session(settings, "cleanup", autocommit=True))
+            hold_alone(selector, settings)
+            engine = Engine.probe(settings, selector)
+            due = Due(engine, engine.wall(started), cleanup)
+            if mode == "compatible":
+                _by_rows(selector, due, around, outcome)
+            else:
+                lanes = [
+                    stack.enter_context(open_session(settings, f"cleanup lane {number}", autocommit=True))
+                    for number in range(1, cleanup.degree_of_parallelism + 1)
+                ]
+                _by_hierarchies(selector, lanes, due, around, outcome)
+            outcome.left = due.count(selector)
+    except psycopg.Error as error:
+        raise errors.from_database(error, "cleaning the history") from error
+    outcome.seconds = (around.clock() - started).total_seconds()
+    return outcome
+
+
+def _by_rows(session: Session, due: Due, around: Surroundings, outcome: Outcome) -> None:
+    """The engine's rule, transaction by transaction, as long as one of its deletions was full."""
+    more = True
+    while more and not around.over:
+        rows = compatible.remove_rows(session, due)
+        more = max(rows.values(), default=0) >= due.cleanup.batch_size
+        outcome.add(Outcome(removed=Removed(roots=rows["act_hi_procinst"], rows=rows), batches=1))
+        around.progress(outcome)
+    outcome.stopped = more
+
+
+def _by_hierarchies(
+    selector: Session, lanes: Sequence[Session], due: Due, around: Surroundings, outcome: Outcome
+) -> None:
+    for _ in range(_PASSES):
+        before = len(outcome.removed.locked)
+        _pass(selector, lanes, due, around, outcome)
+        # Locks are short: what was locked a moment ago is usually free now.
+        if outcome.stopped or len(outcome.removed.locked) == before:
+            break
+    while not outcome.stopped:
+        if around.over:
+            outcome.stopped = True
+            return
+        part = _patiently(around, lambda: rootless.remove_rootless(selector, due))
+        outcome.add(part)
+        if not part.removed.rows.total():
+            return
+        around.progress(outcome)
+
+
+def _pass(selector: Session, lanes: Sequence[Session], due: Due, around: Surroundings, outcome: Outcome) -> None:
+    """Every page once. No more pages are taken than lanes are free, so that the window's end finds none waiting."""
+    free: queue.SimpleQueue[Session] = queue.SimpleQueue()
+    for lane in lanes:
+        free.put(lane)
+    pages = due.pages(selector, due.cleanup.batch_size)
+    at_work: set[Future[Outcome]] = set()
+    halted = threading.Event()
+    with ThreadPoolExecutor(len(lanes), thread_name_prefix="cleanup") as pool:
+        try:
+            for page in _until(pages, around, outcome):
+                roots = [root for root in page if root not in outcome.set_aside]
+                at_work.add(pool.submit(_batch, free, due, around, roots, halted))
+                if len(at_work) >= len(lanes):
+                    at_work = _collect(at_work, around, outcome)
+            while at_work:
+                at_work = _collect(at_work, around, outcome)
+        except BaseException:
+            # Told to stop, or one lane failed: what the others have at work is rolled back on the server.
+            halted.set()
+            for lane in lanes:
+                lane.cancel_safe(timeout=_CANCEL_SECONDS)
+            raise
+
+
+def _until(pages: Iterator[list[str]], around: Surroundings, outcome: Outcome) -> Iterator[list[str]]:
+    for page in pages:
+        if around.over:
+            outcome.stopped = True
+            return
+        yield page
+
+
+def _collect(at_work: set[Future[Outcome]], around: Surroundings, outcome: Outcome) -> set[Future[Outcome]]:
+    done, rest = wait(at_work, return_when=FIRST_COMPLETED)
+    for future in done:
+        outcome.add(future.result())
+        around.progress(outcome)
+    return rest
+
+
+def _batch(
+    free: queue.SimpleQueue[Session], due: Due, around: Surroundings, roots: list[str], halted: threading.Event
+) -> Outcome:
+    """One page in a lane, in halves where it cannot be had whole."""
+    session = free.get()
+    outcome = Outcome()
+    waiting = deque([roots] if roots else [])
+    try:
+        while waiting:
+            part = waiting.popleft()
+            try:
+                outcome.add(_patiently(around, lambda part=part: remove_hierarchies(session, due, part)))  # type: ignore[misc]
+            except errors.TransientDatabaseError as error:
+                outcome.retries += 1
+                if session.closed or halted.is_set():
+                    raise
+                if len(part) == 1:
+                    outcome.set_aside[part[0]] = str(error)
+                    continue
+                middle = len(part) // 2
+                waiting.extendleft((part[middle:], part[:middle]))
+    finally:
+        free.put(session)
+    return outcome
+
+
+def _patiently(around: Surroundings, work: Callable[[], Removed]) -> Outcome:
+    """Try again what met a lock, a deadlock or a change, with growing pauses.
+
+    Raises:
+        TransientDatabaseError: it did not pass in the end.
+        DatabaseError: no retry would mend it.
+    """
+    outcome = Outcome()
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            outcome.removed = work()
+        except psycopg.Error as error:
+            failure = errors.from_database(error, "removing a batch of the history")
+            lost = not isinstance(error, psycopg.OperationalError) or (error.sqlstate or "08006").startswith(
+                ("08", "57P")
+            )
+            if not isinstance(failure, errors.TransientDatabaseError) or lost or attempt == _ATTEMPTS:
+                raise failure from error
+            outcome.retries += 1
+            around.sleep(_PAUSE_SECONDS * 2 ** (attempt - 1))
+        else:
+            outcome.batches = int(bool(outcome.removed.rows.total()))
+            return outcome
+    message = "unreachable: the last attempt returns or raises"
+    raise AssertionError(message)

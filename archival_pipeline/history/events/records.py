@@ -1,0 +1,45 @@
+"""What a transport carries: bytes with a key and headers. Not here: what the bytes mean (``wire.py``)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Headers = tuple[tuple[str, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Something to send."""
+
+    topic: str
+    key: str | None
+    value: bytes | None
+    headers: Headers = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Something received.
+
+    Attributes:
+        topic: where it was.
+        partition: its partition; 0 where there are none.
+        offset: its place there.
+        timestamp: milliseconds since 1970, by the sender's clock.
+        key: key of the entity, if the sender gave one.
+        value: the payload; None for a tombstone.
+        headers: names may repeat.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: str | None
+    value: bytes | None
+    headers: Headers = ()
+
+    def header(self, name: str) -> str | None:
+        """The last header of that name."""
+        found = [value for key, value in self.headers if key == name]
+        return found[-1].decode("utf-8", "replace") if found else None

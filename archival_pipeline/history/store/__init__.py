@@ -1,0 +1,1 @@
+"""The denormalised history: how rows are written, asked for, forgotten."""

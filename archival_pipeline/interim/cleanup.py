@@ -1,0 +1,231 @@
+"""Removes the interim data of processes that are over, each store for itself.
+
+The life of an ended process here: read from the engine by the cursor → written down as work of each store, in the
+transaction that moves the cursor → taken by whoever cleans that store → asked about once more → removed → struck off. A
+store that is down puts its work off and nothing else. Every step may be done twice. Not here: data that no process
+leads to (``sweeper.py``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from archival_pipeline.interim.keys import Shape
+from archival_pipeline.interim.outages import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from archival_pipeline.interim.books import Books, Store, Work
+    from archival_pipeline.interim.engines import Ended, EngineReader
+    from archival_pipeline.interim.file_store import FileStore
+    from archival_pipeline.interim.judging import Judge, Verdict
+    from archival_pipeline.interim.keys import Parsed
+    from archival_pipeline.interim.outages import Patience
+    from archival_pipeline.interim.redis_store import RedisStore
+
+STILL_RUNS = "it, or a process of its tree, still runs"
+_MASTER = "redis master"
+
+
+@dataclass(slots=True)
+class StoreReport:
+    """What was done in one store.
+
+    Attributes:
+        store: which one.
+        pieces: pieces of work that were tried.
+        processes: processes without any data left.
+        removed: keys or files that are gone, by keyspace or bucket.
+        bytes: what they took; an estimate for Redis.
+        withheld: keys that an index set lists and that stay: another process needs them, or they are none of ours.
+        failed: why what is left of a process waits, by process.
+        down: why the store could not be used at all; None when it could.
+        again: pieces that are done again because of a failover.
+    """
+
+    store: Store
+    pieces: int = 0
+    processes: int = 0
+    removed: dict[str, int] = field(default_factory=dict)
+    bytes: int = 0
+    withheld: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+    down: str | None = None
+    again: int = 0
+
+    def add(self, removed: Mapping[str, int], size: int) -> None:
+        """Count what is gone."""
+        for place, count in removed.items():
+            self.removed[place] = self.removed.get(place, 0) + count
+        self.bytes += size
+
+
+@dataclass(slots=True)
+class Cleanup:
+    """Everything a cleanup needs; whoever makes it closes it.
+
+    Attributes:
+        engine: reads the engine's database.
+        books: what is known and what waits.
+        judge: asked before every removal.
+        redis: None when there is no Redis.
+        files: None when there is no file store.
+        patience: how often a store is tried.
+        stop: asked before each piece of work.
+    """
+
+    engine: EngineReader
+    books: Books
+    judge: Judge
+    redis: RedisStore | None
+    files: FileStore | None
+    patience: Patience
+    stop: Callable[[], bool]
+
+    def read_ended(self, page_size: int) -> int:
+        """Write down as work what has ended since the last time; return how many processes that are."""
+        read = 0
+        is_last = False
+        while not (is_last or self.stop()):
+            with self.books.reading(self.engine.name) as cursor:
+                page = self.engine.page(cursor, page_size)
+                if self.redis is not None:
+                    self.books.queue("redis", page.ended)
+                if self.files is not None:
+                    self.books.queue("files", [one for one in page.ended if one.is_root])
+                self.books.move_cursor(self.engine.name, page.cursor)
+            read += len(page.ended)
+            is_last = page.is_last
+        return read
+
+    def clean(self, store: Store) -> StoreReport:
+        """Do the work of one store that is due, until none is left, the store fails, or it is time to stop."""
+        report = StoreReport(store)
+        while report.down is None and not self.stop():
+            if not self._notice_failover(store, report):
+                break
+            with self.books.taking(store) as work:
+                if work is None:
+                    break
+                self._do(work, report)
+        self.books.purge()
+        return report
+
+    def _do(self, work: Work, report: StoreReport) -> None:
+        do = self._forms if report.store == "redis" else self._objects
+        report.pieces += 1
+        step = StoreReport(report.store)
+        try:
+            self.patience.trying(lambda: do(work, step))
+        except StoreError as error:
+            report.down = step.down = str(error)
+            self.books.put_off(work, work.items, str(error))
+            self.books.wait_with(work)
+        else:
+            self._settle(work, step)
+        self._count(step, report)
+
+    def _settle(self, work: Work, step: StoreReport) -> None:
+        left = [one for one in work.items if one.process_id in step.failed]
+        step.processes = len(work.items) - len(left)
+        if left:
+            self.books.put_off(work, left, step.failed[left[0].process_id])
+        else:
+            self.books.finish(work)
+
+    def _count(self, step: StoreReport, report: StoreReport) -> None:
+        report.add(step.removed, step.bytes)
+        report.processes += step.processes
+        report.withheld += step.withheld
+        report.failed |= step.failed
+        counted = {("deleted", place): count for place, count in step.removed.items()}
+        counted["bytes", step.store] = step.bytes
+        counted["processes", step.store] = step.processes
+        self.books.add_totals(counted)
+
+    def _forms(self, work: Work, report: StoreReport) -> None:
+        """Remove what the index sets and the start variables of these processes list."""
+        assert self.redis is not None  # noqa: S101 - its work is queued only where there is one
+        report.failed.clear()
+        report.withheld = 0
+        owned = [one for one in work.items if self.engine.owns(one.process_id)]
+        runs = self.engine.running(one.process_id for one in owned).processes
+        report.failed |= dict.fromkeys(runs, STILL_RUNS)
+        over = {one.process_id: one for one in owned if one.process_id not in runs}
+        members, unread = self.redis.members(list(over))
+        report.failed |= unread
+        wanted = {process: self._keys_of(one, members.get(process, set())) for process, one in over.items()}
+        may_go = self._judged(wanted, members, report)
+        removal = self.redis.remove({key for keys in may_go.values() for key in keys})
+        report.add(removal.removed, removal.bytes)
+        for process, keys in may_go.items():
+            broken = [key for key in keys if key in removal.failed]
+            if broken:
+                report.failed[process] = removal.failed[broken[0]]
+        gone = {
+            process: [key for key in may_go.get(process, ()) if key in listed and key not in removal.failed]
+            for process, listed in members.items()
+        }
+        self.redis.drop_from_index({process: keys for process, keys in gone.items() if keys})
+
+    def _keys_of(self, one: Ended, members: set[str]) -> dict[str, Parsed]:
+        assert self.redis is not None  # noqa: S101 - as above
+        spaces = self.redis.keyspaces
+        named = (spaces.start_key(variable, value) for variable, value in one.named)
+        return {key: spaces.parse(key) for key in [*members, *(key for key in named if key)]}
+
+    def _judged(
+        self, wanted: Mapping[str, Mapping[str, Parsed]], members: Mapping[str, set[str]], report: StoreReport
+    ) -> dict[str, list[str]]:
+        """Those keys of each process that may go. What another process still needs is tried again later."""
+        assert self.redis is not None  # noqa: S101 - as above
+        spaces = self.redis.keyspaces
+        parts = {key: spaces.split(key) for keys in wanted.values() for key in keys}
+        bare = {part[1]: keys[key] for keys in wanted.values() for key in keys if (part := parts[key])}
+        verdicts = self.judge.verdicts(bare)
+        may_go: dict[str, list[str]] = {}
+        for process, keys in wanted.items():
+            listed = members.get(process, set())
+            for key, parsed in keys.items():
+                part = parts[key]
+                verdict: Verdict = verdicts[part[1]] if part else "unknown"
+                # An index set says whose its members are, even where their names do not; but only in its own keyspace.
+                ours = key in listed and part is not None and part[0] == spaces.forms and parsed.shape is Shape.OTHER
+                if verdict == "over" or ours:
+                    may_go.setdefault(process, []).append(key)
+                else:
+                    report.withheld += 1
+                if verdict == "running":
+                    report.failed[process] = STILL_RUNS
+        return may_go
+
+    def _objects(self, work: Work, report: StoreReport) -> None:
+        """Remove the files of roots whose whole tree is over."""
+        assert self.files is not None  # noqa: S101 - its work is queued only where there is one
+        report.failed.clear()
+        roots = [one.process_id for one in work.items if self.engine.owns(one.process_id)]
+        runs = self.engine.running(roots).trees
+        report.failed |= dict.fromkeys(runs, STILL_RUNS)
+        for page in self.files.files_of([root for root in roots if root not in runs]):
+            removal = self.files.remove(page)
+            report.add({self.files.bucket: removal.removed}, removal.bytes)
+            report.failed |= removal.failed
+
+    def _notice_failover(self, store: Store, report: StoreReport) -> bool:
+        """Do the work of the last hour again when another server has become the master; whether Redis answers."""
+        if store != "redis" or self.redis is None:
+            return True
+        try:
+            address = self.patience.trying(self.redis.address)
+        except StoreError as error:
+            report.down = str(error)
+            self.books.hold_back(store, str(error))
+            return False
+        known = self.books.state(_MASTER).get("address")
+        if known != address:
+            if known is not None:
+                report.again += self.books.reopen_recent()
+            self.books.remember(_MASTER, {"address": address})
+        return True

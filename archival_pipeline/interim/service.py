@@ -1,0 +1,196 @@
+"""Opens everything that cleaning and sweeping need from the settings, and closes it again.
+
+What Dagster and the command line call. Not here: the work (``cleanup.py``, ``sweeper.py``, ``tokens.py``).
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from archival_pipeline import errors
+from archival_pipeline.database.connections import Limits, connect
+from archival_pipeline.interim.books import Books
+from archival_pipeline.interim.cleanup import Cleanup
+from archival_pipeline.interim.engines import EngineReader, cursor_from
+from archival_pipeline.interim.file_store import open_files
+from archival_pipeline.interim.judging import Judge
+from archival_pipeline.interim.keys import Keyspaces
+from archival_pipeline.interim.outages import Patience
+from archival_pipeline.interim.redis_client import open_redis
+from archival_pipeline.interim.redis_store import RedisStore
+from archival_pipeline.interim.sweeper import Sweeper
+from archival_pipeline.interim.tokens import TokenKeeper
+from archival_pipeline.settings import load_settings
+from archival_pipeline.settings_camunda import load_camunda
+from archival_pipeline.settings_interim import load_backup, load_interim, load_stores
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from archival_pipeline.interim.engines import EngineName
+    from archival_pipeline.interim.file_store import FileStore
+    from archival_pipeline.settings import DatabaseSettings
+    from archival_pipeline.settings_interim import FileSettings, InterimSettings, RedisSettings
+
+# A question to the engine is short; a session waits while a store is tried again.
+_LIMITS = Limits(lock_timeout=5_000, statement_timeout=60_000, idle_in_transaction=900_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where everything is, as the settings say.
+
+    Attributes:
+        engine_name: which engine the stores belong to.
+        engine: its database.
+        time_zone: the zone in which it writes its times.
+        backup: the database with the books.
+        redis: the form data and payloads.
+        files: the bucket.
+        interim: what to do.
+        table_prefix: what Camunda puts before the names of its tables.
+    """
+
+    engine_name: EngineName
+    engine: DatabaseSettings
+    time_zone: str
+    backup: DatabaseSettings
+    redis: RedisSettings
+    files: FileSettings
+    interim: InterimSettings
+    table_prefix: str = ""
+
+    def require_a_store(self) -> None:
+        """Refuse to work on nothing.
+
+        Raises:
+            ConfigurationError: neither store is configured.
+        """
+        if not (self.redis.configured or self.files.configured):
+            raise errors.ConfigurationError(
+                "No store of interim data is configured.",
+                resolve="Set STORAGE_BACKEND_REDIS_* or LOWCODE_FILE_STORAGE_BACKEND_CEPH_*, as docs/interim.md says.",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """Sessions and clients, open for the length of one operation."""
+
+    places: Places
+    engine: EngineReader
+    books: Books
+    redis: RedisStore | None
+    files: FileStore | None
+    sleep: Callable[[float], None]
+
+    def cleanup(self, stop: Callable[[], bool]) -> Cleanup:
+        """What removes the data of ended processes."""
+        patience = Patience(self.sleep)
+        return Cleanup(self.engine, self.books, Judge(self.engine), self.redis, self.files, patience, stop)
+
+    def sweeper(self, stop: Callable[[], bool], grace: timedelta | None = None) -> Sweeper:
+        """What removes the data that was left behind."""
+        interim = self.places.interim
+        return Sweeper(
+            self.engine,
+            self.books,
+            Judge(self.engine),
+            self.redis,
+            self.files,
+            Patience(self.sleep),
+            self._rest,
+            stop,
+            timedelta(hours=interim.grace_hours) if grace is None else grace,
+            interim.scan_count,
+        )
+
+    def tokens(self, stop: Callable[[], bool]) -> TokenKeeper | None:
+        """What looks after tokens; None where there is no Redis."""
+        if self.redis is None:
+            return None
+        judge, patience = Judge(self.engine), Patience(self.sleep)
+        return TokenKeeper(self.redis, judge, patience, self._rest, stop, self.places.interim.scan_count)
+
+    def has_news(self) -> bool:
+        """Whether a cleanup has something to do: work that is due, or processes that ended since the last one."""
+        if any(waiting.due for waiting in self.books.backlog()):
+            return True
+        content = self.books.state(f"cursor:{self.engine.name}")
+        return bool(self.engine.page(cursor_from(content), 1).ended)
+
+    def _rest(self, keys: int) -> None:
+        self.sleep(keys / self.places.interim.keys_per_second)
+
+
+@contextmanager
+def opened(places: Places, sleep: Callable[[float], None] = time.sleep) -> Iterator[Opened]:
+    """Open the databases and prepare the stores, which connect when they are first used.
+
+    Raises:
+        ConfigurationError: neither store is configured.
+        DatabaseError: a database cannot be reached or refused a statement.
+    """
+    places.require_a_store()
+    with ExitStack() as stack:
+        try:
+            engine = stack.enter_context(connect(places.engine, purpose="interim", limits=_LIMITS, autocommit=True))
+            engine.read_only = True
+            books = stack.enter_context(connect(places.backup, purpose="interim", limits=_LIMITS, autocommit=True))
+            redis = files = None
+            if places.redis.configured:
+                keyspaces = Keyspaces(places.redis.forms, places.redis.payloads)
+                redis = stack.enter_context(closing(RedisStore(open_redis(places.redis), keyspaces)))
+            if places.files.configured:
+                files = stack.enter_context(closing(open_files(places.files)))
+            overlap = timedelta(hours=places.interim.overlap_hours)
+            reader = EngineReader(
+                places.engine_name,
+                engine,
+                time_zone=places.time_zone,
+                overlap=overlap,
+                table_prefix=places.table_prefix,
+            )
+            yield Opened(places, reader, Books(books), redis, files, sleep)
+        except psycopg.Error as error:
+            raise errors.from_database(error, "working on interim data") from error
+
+
+def until(moment: datetime | None) -> Callable[[], bool]:
+    """Whether a moment has come; never, without one."""
+    return lambda: moment is not None and datetime.now(UTC) >= moment
+
+
+def load_places() -> Places:
+    """Everything from the environment.
+
+    Raises:
+        ConfigurationError: one message that names every missing or wrong variable.
+    """
+    redis, files = load_stores()
+    interim = load_interim()
+    camunda = None if interim.engine == "jbpm" else load_camunda()
+    if camunda is not None:
+        return Places("camunda", camunda, camunda.time_zone, load_backup(), redis, files, interim, camunda.table_prefix)
+    if interim.engine == "camunda":
+        raise errors.ConfigurationError(
+            "INTERIM_ENGINE is camunda, but no Camunda database is configured.",
+            resolve="Set CAMUNDA_DB_HOST and the other CAMUNDA_DB_* variables.",
+        )
+    settings = load_settings()
+    return Places("jbpm", settings.primary, settings.engine.time_zone, settings.backup, redis, files, interim)
+
+
+def is_configured() -> bool:
+    """Whether there is any store; reads the environment only.
+
+    Raises:
+        ConfigurationError: a variable of the stores is wrong.
+    """
+    return any(store.configured for store in load_stores())

@@ -1,0 +1,1 @@
+"""Tests of the execution history and of what forgets history."""

@@ -1,0 +1,1 @@
+"""Tests of the interface to the execution history."""

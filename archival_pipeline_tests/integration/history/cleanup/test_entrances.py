@@ -1,0 +1,108 @@
+"""The job and the commands of the cleanup, on a real database."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from dagster import DagsterInstance
+
+from archival_pipeline.cli import cli
+from archival_pipeline.commands import output
+from archival_pipeline.history.cleanup.orphans import find_orphans
+from archival_pipeline_tests.support.camunda import camunda_settings
+from archival_pipeline_tests.support.camunda_cleanup import content, fill, without
+
+if TYPE_CHECKING:
+    from archival_pipeline.local.camunda_data import Scene
+    from archival_pipeline.settings import DatabaseSettings
+    from archival_pipeline.settings_camunda import CamundaSettings
+
+with warnings.catch_warnings():
+    # Dagster looks for the fields of a resource that has none by a name that pydantic has deprecated.
+    warnings.filterwarnings("ignore", "The `__fields__` attribute is deprecated")
+    from archival_pipeline.defs import cleanup as definitions
+
+
+@pytest.fixture
+def scene(primary_database: DatabaseSettings, clean_environment: pytest.MonkeyPatch) -> Scene:
+    filled = fill(primary_database)
+    for name, value in {
+        "CAMUNDA_DB_HOST": primary_database.host,
+        "CAMUNDA_DB_PORT": str(primary_database.port),
+        "CAMUNDA_DB_USERNAME": primary_database.username,
+        "CAMUNDA_DB_PASSWORD": primary_database.password.get_secret_value(),
+        "CAMUNDA_DB_NAME": primary_database.database,
+    }.items():
+        clean_environment.setenv(name, value)
+    # The scene's moment; what is younger there is older now, so every age is told to the product as of then.
+    monday = filled.now.replace(tzinfo=UTC)
+    clean_environment.setattr(definitions, "_now", lambda: monday)
+    clean_environment.setattr("archival_pipeline.commands.cleanup._now", lambda: monday)
+    return filled
+
+
+@pytest.fixture
+def camunda(primary_database: DatabaseSettings) -> CamundaSettings:
+    return camunda_settings(primary_database)
+
+
+def launch(instance: DagsterInstance, **config: Any) -> Any:
+    return definitions.history_cleanup.execute_in_process(
+        run_config={"ops": {"clean_history": {"config": config}}}, instance=instance, raise_on_error=False
+    )
+
+
+def test_job_shows_its_numbers(scene: Scene, camunda: CamundaSettings) -> None:
+    before = content(camunda)
+    with DagsterInstance.ephemeral() as instance:
+        first = launch(instance)
+        assert first.success
+        assert content(camunda) == before
+        assert launch(instance, dryRun=False).success
+        record = instance.fetch_materializations(definitions.ASSET, limit=1).records[0].asset_materialization
+    assert content(camunda) == without(before, scene.due)
+    assert record is not None
+    numbers = {name: found.value for name, found in record.metadata.items()}
+    assert numbers["removed instances"] == len(scene.due["act_hi_procinst"])
+    assert numbers["history-cleanup-removed-process-instances"] == len(scene.due["act_hi_procinst"])
+    assert numbers["removed rows"] == sum(map(len, scene.due.values()))
+    assert (numbers["left over"], numbers["stopped by the window"]) == (0, False)
+    assert {"seconds", "rows per second", "window used", "rows per table"} <= numbers.keys()
+
+
+def test_job_outside_the_window_fails_with_the_next_opening(
+    scene: Scene, camunda: CamundaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = content(camunda)
+    monkeypatch.setattr(definitions, "_now", lambda: datetime(2026, 3, 10, 23, tzinfo=UTC))
+    with DagsterInstance.ephemeral() as instance:
+        assert not launch(instance, dryRun=False).success
+        assert content(camunda) == before
+        assert launch(instance, dryRun=False, immediate=True).success
+    assert scene.due["act_hi_procinst"].isdisjoint(content(camunda)["act_hi_procinst"])
+
+
+def test_commands(scene: Scene, camunda: CamundaSettings, capsys: pytest.CaptureFixture[str]) -> None:
+    def call(*arguments: str) -> Any:
+        assert output.run(cli, ["cleanup", *arguments, "--json"]) == output.ExitCode.OK
+        return json.loads(capsys.readouterr().out)
+
+    assert call("report")["hierarchies"] == len(scene.roots) + 3
+    assert call("orphans")["withoutParent"] == {"act_hi_detail": 1}
+    assert call("orphans", "--remove", "--yes")["removed"]["act_ge_bytearray"] == 1
+    assert find_orphans(camunda).total == 0
+    assert call("backfill", "--dry-run")["hierarchies"] == 1
+    assert call("backfill", "--yes")["hierarchies"] == 1
+    done = call("run", "--yes")
+    assert done["removedHierarchies"] == len(scene.roots) + 4
+    assert done["leftOver"] == 0
+
+
+def test_command_refuses_without_consent(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    assert output.run(cli, ["cleanup", "run", "--json"]) == output.ExitCode.USAGE
+    assert "--yes" in capsys.readouterr().err
+    assert scene.roots

@@ -1,0 +1,1 @@
+"""Tests of interim data against real servers."""

@@ -1,0 +1,1 @@
+"""Tests of variable snapshots against real servers."""

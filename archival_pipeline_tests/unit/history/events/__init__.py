@@ -1,0 +1,1 @@
+"""Tests of the execution history: events, store, publisher, subscriber, transports."""

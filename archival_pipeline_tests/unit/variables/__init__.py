@@ -1,0 +1,1 @@
+"""Tests of the snapshot algorithm and of plans, without a server."""

@@ -1,0 +1,3 @@
+SELECT horizon
+FROM history_cursor
+WHERE source = %(source)s AND kind = %(kind)s

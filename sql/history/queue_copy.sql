@@ -1,0 +1,1 @@
+COPY history_queue (topic, key, value, headers) FROM STDIN

@@ -1,0 +1,5 @@
+SELECT
+    topic,
+    position
+FROM history_queue_offset
+WHERE consumer_group = %(reader_group)s

@@ -1,0 +1,3 @@
+SELECT h.id_
+FROM act_hi_procinst AS h
+WHERE h.id_ = ANY(%(ids)s::text[])
