@@ -13,6 +13,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.made-from-lock
 TESTS := archival_pipeline_tests
 PYTEST := $(BIN)/python -m pytest
+COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 \
+	--no-emit-package archival-pipeline --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet
 # More arguments for pytest: make test ARGS="-k settings"
 ARGS ?=
 
@@ -42,13 +45,25 @@ demo: setup ## Show a whole move on embedded servers with sample data
 dev: setup ## Start embedded servers, the REST service (3000) and the Dagster UI (3001)
 	$(BIN)/python -m archival_pipeline.local.dev
 
+.PHONY: dev-environment
+dev-environment: setup ## Print the variables of the servers that `make dev` started: eval "$(make --silent dev-environment)"
+	@$(BIN)/python -m archival_pipeline.local.environment
+
 .PHONY: test
 test: setup ## Run unit, integration and end-to-end tests
 	$(PYTEST) -m "not slow and not faults" $(ARGS)
 
 .PHONY: test-slow
 test-slow: setup ## Run the tests that take long
-	$(PYTEST) -m "slow and not faults" $(ARGS)
+	$(PYTEST) -m "slow and not faults and not browser" $(ARGS)
+
+.PHONY: test-browser
+test-browser: setup ## Go through an operator's day in a real browser (Chromium, see .ci/chromium)
+	$(PYTEST) -m browser $(ARGS)
+
+.PHONY: screenshots
+screenshots: setup ## The same, and renew the pictures of the documents
+	SCREENSHOTS=$(CURDIR)/docs/images $(PYTEST) -m browser $(ARGS)
 
 .PHONY: test-faults
 test-faults: setup ## Run every test that kills, cuts and fills things, at every point: hours
@@ -116,10 +131,10 @@ format: setup ## Put code and SQL into shape
 	$(BIN)/sqlfluff fix sql/
 
 .PHONY: lock
-lock: setup ## Renew requirements.lock after a change of pyproject.toml; ARGS=--upgrade takes newer releases
-	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
-		--no-emit-package archival-pipeline --generate-hashes \
-		--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet $(ARGS) -o requirements.lock
+lock: setup ## Renew both locks after a change of pyproject.toml; ARGS=--upgrade takes newer releases
+	$(COMPILE) --all-extras $(ARGS) -o requirements.lock
+	# What an image needs: the same releases, without what only development uses.
+	$(COMPILE) --extra kubernetes --constraint requirements.lock -o requirements-runtime.lock
 
 .PHONY: wheel
 wheel: setup ## Build the wheel into dist/

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from dagster import Definitions
 
-from archival_pipeline.defs import cleanup, history, imixs, interim, interim_triggers, jobs, schedules, variables
+from archival_pipeline.defs import (
+    alerting,
+    archive_checks,
+    cleanup,
+    history,
+    imixs,
+    interim,
+    interim_triggers,
+    jobs,
+    schedules,
+    upkeep,
+    variables,
+)
 from archival_pipeline.defs.resources import Mover
 from archival_pipeline.settings import load_nightly
 
@@ -14,6 +26,8 @@ defs = Definitions(
         jobs.process_backup_by_day,
         jobs.process_restore,
         jobs.process_delete_bulk,
+        *archive_checks.JOBS,
+        *upkeep.JOBS,
         *cleanup.JOBS,
         *history.JOBS,
         *imixs.JOBS,
@@ -22,11 +36,19 @@ defs = Definitions(
     ],
     schedules=[
         schedules.nightly_backup_schedule(load_nightly()),
+        *archive_checks.SCHEDULES,
+        *upkeep.SCHEDULES,
         *cleanup.SCHEDULES,
         *interim_triggers.SCHEDULES,
     ],
-    sensors=[*cleanup.SENSORS, *history.SENSORS, *imixs.SENSORS, *interim_triggers.SENSORS],
-    assets=[*history.ASSETS, *imixs.ASSETS],
-    asset_checks=[*history.ASSET_CHECKS, *imixs.ASSET_CHECKS],
+    sensors=[
+        *alerting.SENSORS,
+        *cleanup.SENSORS,
+        *history.SENSORS,
+        *imixs.SENSORS,
+        *interim_triggers.SENSORS,
+    ],
+    assets=[*archive_checks.ASSETS, *history.ASSETS, *imixs.ASSETS],
+    asset_checks=[*archive_checks.ASSET_CHECKS, *history.ASSET_CHECKS, *imixs.ASSET_CHECKS],
     resources={"mover": Mover()},
 )

@@ -12,6 +12,7 @@
      +-- FencedError               the lock was lost while working (LOCK_LOST)
      +-- VerificationError         two sides of a move differ (DIGEST_MISMATCH)
      +-- LedgerGapError            a planned batch has no end state (LEDGER_GAP)
+     +-- AlertError                an alert did not go out (ALERT_NOT_SENT)
      +-- DatabaseError             PostgreSQL said no (the code is the SQLSTATE)
           +-- TransientDatabaseError   worth another try
           +-- OperatorDatabaseError    stops until somebody acts: disk full, read-only, no right
@@ -124,6 +125,18 @@ class LedgerGapError(ArchivalError):
     """A planned batch reached no end state."""
 
     code = "LEDGER_GAP"
+
+
+class AlertError(ArchivalError):
+    """An alert did not go out by every way; addresses stay out of the message, for they may be secrets."""
+
+    code = "ALERT_NOT_SENT"
+
+    def __init__(self, title: str, problems: Sequence[str]) -> None:
+        super().__init__(
+            f"The alert «{title}» did not go out: {'; '.join(problems)}.",
+            resolve="Look at the settings ALERT_… and at the servers they name.",
+        )
 
 
 class DatabaseError(ArchivalError):

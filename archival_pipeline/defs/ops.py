@@ -4,13 +4,14 @@ Each op may be run again: the ledger knows what is done. Order and parallelism a
 the annotations of ops while it loads them, so this module does not postpone their evaluation.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import cache
 from typing import Any
 
 from dagster import (
+    AssetMaterialization,
     DynamicOut,
     DynamicOutput,
     Failure,
@@ -18,18 +19,15 @@ from dagster import (
     OpDefinition,
     OpExecutionContext,
     Out,
-    TableColumn,
-    TableRecord,
-    TableSchema,
     op,
 )
 
-from archival_pipeline.archival import steps
+from archival_pipeline.archival import steps, vacuum_advice
 from archival_pipeline.archival.direction import OperationName
 from archival_pipeline.archival.filters import Filters
-from archival_pipeline.archival.ledger import TreeReport
 from archival_pipeline.archival.options import Options
-from archival_pipeline.archival.steps import Wave, WaveResult
+from archival_pipeline.archival.steps import Wave
+from archival_pipeline.defs import showing
 from archival_pipeline.defs.config import given_only, section
 from archival_pipeline.defs.partitions import of_day
 from archival_pipeline.defs.resources import Mover
@@ -37,7 +35,8 @@ from archival_pipeline.errors import ArchivalError, TransientDatabaseError
 
 # A wave is finished before the next begins: without priorities Dagster copies every wave before it deletes the first.
 _PRIORITY = "dagster/priority"
-_SHOWN_TREES = 100
+# The key of the asset that every finished move adds an event to; its checks are in archive_checks.py.
+ARCHIVE = "process_archive"
 
 
 @contextmanager
@@ -104,7 +103,7 @@ def children(context: OpExecutionContext, mover: Mover, wave: Wave) -> Wave:
             "trees": result.trees,
             "instances": result.instances,
             "trees that stay": len(result.stayed),
-            "staying": _reports(result.stayed),
+            "staying": showing.reports(result.stayed),
             "seconds": result.seconds,
         }
     )
@@ -126,7 +125,7 @@ def execute(context: OpExecutionContext, mover: Mover, wave: Wave) -> Wave:
     """Copy the wave to the destination, read it back there, and commit only what is equal."""
     with reported():
         result = steps.execute(mover.move, wave)
-    context.add_output_metadata(_progress(result) | {"quarantined": _reports(result.stayed)})
+    context.add_output_metadata(showing.progress(result) | {"quarantined": showing.reports(result.stayed)})
     context.log.info(
         "wave=%d/%d step=execute trees=%d instances=%d rows=%d seconds=%.2f quarantined=%d",
         wave.number,
@@ -145,11 +144,13 @@ def delete(context: OpExecutionContext, mover: Mover, wave: Wave) -> int:
     """Delete from the origin what the destination gave back equal; anything else rolls back."""
     with reported():
         result = steps.delete(mover.move, wave)
-    context.add_output_metadata(_progress(result))
+    ahead = showing.how_far(wave, mover.seconds)
+    context.add_output_metadata(ahead | showing.progress(result))
     context.log.info(
-        "wave=%d/%d step=delete trees=%d instances=%d rows=%d seconds=%.2f objects=%d",
+        "wave=%d/%d step=delete seconds_left=%d trees=%d instances=%d rows=%d seconds=%.2f objects=%d",
         wave.number,
         wave.of,
+        ahead["seconds left (estimate)"],
         result.trees,
         result.instances,
         result.row_count,
@@ -164,47 +165,15 @@ def complete(context: OpExecutionContext, mover: Mover, trees: list[int]) -> dic
     """Do what Dagster passed over, hold the ledger against the plan, and fail on any batch without an end."""
     with reported():
         totals = steps.complete(mover.move)
-        stayed = mover.move.ledger.reports(limit=_SHOWN_TREES)
+        stayed = mover.move.ledger.reports(limit=showing.SHOWN_TREES)
     numbers = asdict(totals)
     context.log.info("moved_trees=%d waves_of_this_run=%d rows=%d", totals.trees_moved, len(trees), totals.rows_moved)
-    context.add_output_metadata(
-        {name.replace("_", " "): value for name, value in numbers.items()} | {"stayed": _reports(stayed)}
-    )
+    shown = {name.replace("_", " "): value for name, value in numbers.items()}
+    if not mover.move.options.dry_run:
+        with reported():
+            shown |= showing.vacuum(vacuum_advice.advise(mover.move))
+        rate = {"rows per second": round(totals.rows_moved / mover.seconds), "seconds": round(mover.seconds, 1)}
+        # One event a run: their numbers are the plots of the asset's page.
+        context.log_event(AssetMaterialization(ARCHIVE, metadata=shown | rate | {"operation": mover.operation}))
+    context.add_output_metadata(shown | {"stayed": showing.reports(stayed)})
     return numbers
-
-
-def _progress(result: WaveResult) -> dict[str, Any]:
-    rate = round(result.row_count / result.seconds) if result.seconds else 0
-    return {
-        "trees": result.trees,
-        "instances": result.instances,
-        "rows": result.row_count,
-        "bytes": result.size,
-        "large objects unlinked": result.objects,
-        "seconds": result.seconds,
-        "rows per second": rate,
-        "rows per table": MetadataValue.table(
-            [TableRecord({"table": name, "rows": number}) for name, number in sorted(result.rows.items())],
-            schema=TableSchema([TableColumn("table", "string"), TableColumn("rows", "int")]),
-        ),
-    }
-
-
-def _reports(reports: Sequence[TreeReport]) -> MetadataValue:
-    """The first trees that stay, as a table; the audit and the ledger have all of them."""
-    columns = ["root", "reason", "instance", "code", "detail"]
-    return MetadataValue.table(
-        [
-            TableRecord(
-                {
-                    "root": str(report.root_id),
-                    "reason": report.reason,
-                    "instance": str(report.process_instance_id or ""),
-                    "code": report.error_code or "",
-                    "detail": report.detail or "",
-                }
-            )
-            for report in reports[:_SHOWN_TREES]
-        ],
-        schema=TableSchema([TableColumn(name, "string") for name in columns]),
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -27,11 +28,13 @@ class Mover(ConfigurableResource):  # type: ignore[type-arg]
 
     _audit_id: str = PrivateAttr("")
     _move: Move | None = PrivateAttr(None)
+    _started: float = PrivateAttr(default_factory=time.monotonic)
 
     @contextmanager
     def yield_for_execution(self, context: InitResourceContext) -> Iterator[Mover]:
         """Remember the run; close what was opened when it ends."""
         run = context.run
+        self._started = time.monotonic()
         self._audit_id = (run.root_run_id or run.run_id) if run else ""
         try:
             yield self
@@ -55,3 +58,13 @@ class Mover(ConfigurableResource):  # type: ignore[type-arg]
         if self._move is None:
             self._move = reopen_move(load_settings(), self._audit_id)
         return self._move
+
+    @property
+    def seconds(self) -> float:
+        """How long this run has been at work."""
+        return time.monotonic() - self._started
+
+    @property
+    def operation(self) -> str:
+        """Which of the operations the run is: backup, restore or delete."""
+        return str(self.move.direction.operation)

@@ -22,6 +22,7 @@ from archival_pipeline import (
     settings_history,
     settings_imixs,
     settings_interim,
+    settings_operations,
     settings_variables,
 )
 from archival_pipeline.archival.filters import Filters
@@ -207,6 +208,8 @@ PARTS: dict[str, tuple[str, Callable[[], str]]] = {
     "camunda": ("docs/configuration.md", lambda: settings_of(settings_camunda.CamundaSettings)),
     "cleanup": ("docs/configuration.md", lambda: settings_of(settings_cleanup.CleanupSettings)),
     "camunda_rest": ("docs/configuration.md", lambda: settings_of(settings_variables.CamundaRestSettings)),
+    "alerts": ("docs/configuration.md", lambda: settings_of(settings_operations.AlertSettings)),
+    "upkeep": ("docs/configuration.md", lambda: settings_of(settings_operations.UpkeepSettings)),
     "service": ("docs/configuration.md", lambda: settings_of(settings_api.ServiceSettings)),
     "security": ("docs/configuration.md", lambda: settings_of(settings_api.SecuritySettings)),
     "limits": ("docs/configuration.md", lambda: settings_of(settings_api.LimitSettings)),
