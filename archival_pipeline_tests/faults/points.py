@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 Action = Literal["kill9", "stop", "sigterm", "sigint", "raise", "terminate", "sql"]
 _SIGNALS = {
     "kill9": signal.SIGKILL,
-    "stop": signal.SIGSTOP,
     "sigterm": signal.SIGTERM,
     "sigint": signal.SIGINT,
 }
@@ -134,7 +133,10 @@ class FaultPoints:
         return self._matched[fault] == fault.nth
 
     def _act(self, fault: Fault) -> None:
-        if fault.action in _SIGNALS:
+        if fault.action == "stop":
+            # To this thread: sent to the process, another thread may be told first, and this one go on for a while.
+            signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
+        elif fault.action in _SIGNALS:
             os.kill(os.getpid(), _SIGNALS[fault.action])
         elif fault.action == "raise":
             message = "injected"
