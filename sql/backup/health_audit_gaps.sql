@@ -17,6 +17,7 @@ WHERE
     o.started_at > now() - make_interval(days => %(days)s)
     -- the lock's holder is at work: its end is still to be told
     AND o.audit_id IS DISTINCT FROM %(at_work)s
-    AND (latest.audit_status IS NULL OR latest.audit_status <> o.status)
+    -- nobody holds the lock for it: what is still in progress has died
+    AND (o.status = 'in_progress' OR latest.audit_status IS DISTINCT FROM o.status)
 ORDER BY o.started_at
 LIMIT %(shown)s

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import threading
 from contextlib import contextmanager
@@ -152,7 +153,9 @@ def test_refusals_are_told_without_addresses_and_passwords(clean_environment: py
         with_mail(clean_environment, port, ALERT_SMTP_PASSWORD="wr0ng")
         with pytest.raises(AlertError) as caught:
             send(ALERT, load_alerts())
-    assert "webhook: answered 403; mail: SMTPAuthenticationError" in str(caught.value)
+    # The server hangs up after so many wrong tries; either is a refusal.
+    refused = r"webhook: answered 403; mail: SMTP(AuthenticationError|ServerDisconnected)\."
+    assert re.search(refused, str(caught.value))
     assert not any(secret in str(caught.value) for secret in ("s3cret", "wr0ng"))
     assert mailbox.letters == []
 
