@@ -94,6 +94,18 @@ class JobSuccess(NamedTuple):
     execution_id: str | None
 
 
+class Wait(NamedTuple):
+    """A token's wait for the job that continues it: meanwhile it is in no activity instance.
+
+    ``execution_id`` is the token's when the wait began. ``start`` is None where history does not say when the job was
+    made, ``end`` where the job was never done.
+    """
+
+    execution_id: str | None
+    start: datetime | None
+    end: datetime | None
+
+
 class History:
     """Everything known about one process instance.
 
@@ -104,7 +116,7 @@ class History:
         changes: per variable id, in the variable's own order.
         jobs: successes of asynchronous continuations, in key order.
         keys: the order of ids.
-        has_unseen_tokens: a job was to continue a token and never did: that token has no activity instance.
+        waits: of tokens for jobs that continue them.
     """
 
     def __init__(
@@ -114,11 +126,10 @@ class History:
         variables: Sequence[Variable],
         changes: Sequence[Change],
         jobs: Sequence[JobSuccess] = (),
-        *,
-        has_unseen_tokens: bool = False,
+        waits: Sequence[Wait] = (),
     ) -> None:
         self.process = process
-        self.has_unseen_tokens = has_unseen_tokens
+        self.waits = waits
         self.activities = {row.id: row for row in activities}
         self.variables = {row.id: row for row in variables}
         grouped: defaultdict[str, list[Change]] = defaultdict(list)
@@ -159,27 +170,6 @@ class History:
             parent = row.parent_id if row else None
         path.append(self.process.id)
         return path
-
-    def was_concurrent(self, activity: Activity) -> bool:
-        """Whether another token may have been in the same scope while an activity instance ran.
-
-        Every token but one that waits for a job sits in an activity instance, and one beside others runs on an
-        execution that is not its scope's. Instances that only touch in the same millisecond count, as their order is
-        not known.
-        """
-        if self.has_unseen_tokens or activity.parent_id is None:
-            return True
-        parent = self.activities.get(activity.parent_id)
-        if parent is None and activity.parent_id != self.process.id:
-            return True
-        scope = parent.execution_id if parent else self.process.id
-        return any(
-            row.id != activity.id
-            and row.execution_id != scope
-            and (activity.end is None or row.start <= activity.end)
-            and (row.end is None or row.end >= activity.start)
-            for row in self.children[activity.parent_id]
-        )
 
     def subtree(self, activity: Activity) -> set[str]:
         """Ids of the activity instance and everything that ran inside it."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from archival_pipeline.variables.cut import Boundary
 from archival_pipeline.variables.history import MULTI_INSTANCE_BODY
+from archival_pipeline.variables.tokens import was_alone
 
 if TYPE_CHECKING:
     from archival_pipeline.variables.cut import Kept
@@ -127,10 +128,10 @@ class Path:
         rows = history.by_execution.get(execution or "", [])
         if any(row.is_scope for row in rows):
             return True
-        # An own scope, as input parameters have it: its variables end with it. A branch looks the same only if it was
-        # still in the activity when the creating transaction ended, and then its sibling tokens were somewhere too.
+        # An own scope, as input parameters have it: its variables end with it. A branch that went on to activities with
+        # executions of their own looks the same, but then its sibling tokens were somewhere too.
         alone = len(rows) == 1 and rows[0] is creator and kept.variable.activity_instance_id == creator.id
-        return alone and not history.was_concurrent(rows[0])
+        return alone and was_alone(history, rows[0])
 
     def _may_be_ours(self, kept: Kept) -> bool:
         """Whether the branch of the creator could have gone on to this path."""

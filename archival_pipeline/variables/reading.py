@@ -17,7 +17,7 @@ from archival_pipeline import errors
 from archival_pipeline.database.connections import connect
 from archival_pipeline.database.sqlfiles import load_sql
 from archival_pipeline.variables import failures
-from archival_pipeline.variables.history import Activity, Change, History, JobSuccess, Process, Variable
+from archival_pipeline.variables.history import Activity, Change, History, JobSuccess, Process, Variable, Wait
 from archival_pipeline.variables.values import Content, Value
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ INLINE_BYTES = 1024 * 1024
 NO_LIMIT = 2**31 - 1
 _FULL = "3"
 _LEVELS = {"0": "none", "1": "activity", "2": "audit"}
+_CREATED = 0
 _SUCCESS = 2
 _BEFORE = "async-before"
 
@@ -105,15 +106,27 @@ def history_of(reader: Reader, process: Process) -> History:
     variables = _rows(reader, "variables_variables", process.id)
     changes = _rows(reader, "variables_changes", process.id)
     jobs = _rows(reader, "variables_jobs", process.id)
-    done = {job[3] for job in jobs if job[4] == _SUCCESS}
     return History(
         process,
         list(map(Activity._make, activities)),
         list(map(Variable._make, variables)),
         list(map(Change._make, changes)),
         [JobSuccess(*job[:3]) for job in jobs if job[4] == _SUCCESS and job[5] == _BEFORE],
-        has_unseen_tokens=any(job[3] not in done for job in jobs),
+        _waits(jobs),
     )
+
+
+def _waits(jobs: Iterable[tuple[Any, ...]]) -> list[Wait]:
+    """One for each job; a job that was deleted may have left its token behind."""
+    found: dict[str, Wait] = {}
+    for _, _, execution_id, job_id, state, _, time in jobs:
+        wait = found.get(job_id, Wait(execution_id, None, None))
+        if state == _CREATED:
+            wait = wait._replace(execution_id=execution_id, start=time)
+        elif state == _SUCCESS:
+            wait = wait._replace(end=time)
+        found[job_id] = wait
+    return list(found.values())
 
 
 def activities_of(reader: Reader, process: Process) -> list[Activity]:

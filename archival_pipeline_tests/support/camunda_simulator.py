@@ -1,8 +1,9 @@
 """Runs random processes by the engine's rules for executions and variables, and remembers what each activity saw.
 
 Scopes, branches that join or end (and are pruned), parallel multi-instance, input and output parameters, nulls,
-removals, transactions, ties. The history that comes out holds what the engine would write, and no more: the truth is
-kept beside it. Not here: jobs, compensation, events.
+removals, transactions, ties, tokens that wait for a job between activities. The history that comes out holds what the
+engine would write, and no more: the truth is kept beside it. Not here: multi-instance whose rounds start through jobs,
+compensation, events.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class Simulator:
         self._transaction = 0
         self._removed: dict[tuple[str, str], str] = {}
         self._at: dict[str, str] = {}
-        self._fresh: list[tuple[str, str]] = []
+        self._fresh: set[str] = set()
 
     def run(self) -> None:
         """Run to the end."""
@@ -68,11 +69,6 @@ class Simulator:
         return self._random.random() < share
 
     def _commit(self) -> None:
-        """VARINST rows name the activity instance that a branch is in when its transaction ends."""
-        for variable, execution in self._fresh:
-            if execution in self._at:
-                row = self.story.variables[variable]
-                self.story.variables[variable] = row._replace(activity_instance_id=self._at[execution])
         self._fresh.clear()
         self._removed.clear()
         self._transaction += 1
@@ -115,7 +111,14 @@ class Simulator:
             if self._chance(0.5):
                 self._set(token.execution, self._random.choice(_NAMES), scope)
         if self._chance(0.3):
-            yield
+            yield from self._job(scope, token)
+
+    def _job(self, scope: str, token: _Token) -> Iterator[None]:
+        """Between activities a token outlives its transaction only as a job."""
+        self._at[token.execution] = scope
+        wait = self.story.wait_for_job(token.execution)
+        yield
+        self.story.job_done(wait)
 
     def _sub(self, scope: str, token: _Token, depth: int) -> Iterator[None]:
         row = f"sub:{self.story.new_id()}"
@@ -132,19 +135,21 @@ class Simulator:
     def _fork(self, scope: str, token: _Token, depth: int, *, joins: bool) -> Iterator[None]:
         tokens = [_Token(self._child(token.execution, None)) for _ in range(self._random.randint(2, 3))]
         branches = [self._branch(scope, branch, depth, joins=joins) for branch in tokens]
-        for branch in self._interleaved(branches):
-            yield
-            if branch is None:
-                continue
-            ended = tokens[branch]
-            if ended.execution != token.execution:
-                del self._executions[ended.execution]
-            tokens[branch] = token
-            left = [other for other in tokens if other is not token]
-            if not joins and len(left) == 1:
-                self._prune(left[0], token.execution)
+        for branch, commits in self._interleaved(branches):
+            if branch is not None:
+                ended = tokens[branch]
+                if ended.execution != token.execution:
+                    del self._executions[ended.execution]
+                tokens[branch] = token
+                left = [other for other in tokens if other is not token]
+                if not joins and len(left) == 1:
+                    self._prune(left[0], token.execution)
+            if commits:
+                yield
 
     def _branch(self, scope: str, token: _Token, depth: int, *, joins: bool) -> Iterator[None]:
+        if self._chance(0.4):
+            yield from self._job(scope, token)
         yield from self._block(scope, token, depth + 1)
         yield from self._leaf_without_scope(scope, token, "join" if joins else "end")
 
@@ -168,8 +173,9 @@ class Simulator:
             self._set(executions[number], self._random.choice(_NAMES), body, local=True, named=body)
         tokens = [_Token(executions[number]) for number in range(rounds)]
         inner = self._sub if self._chance(0.5) else self._wrapped
-        for _ in self._interleaved([inner(body, branch, depth + 1) for branch in tokens]):
-            yield
+        for _, commits in self._interleaved([inner(body, branch, depth + 1) for branch in tokens]):
+            if commits:
+                yield
         for branch in tokens:
             del self._executions[branch.execution]
         self._see(body, Boundary.END, own)
@@ -180,8 +186,11 @@ class Simulator:
         del depth
         yield from self._leaf(scope, token, "M")
 
-    def _interleaved(self, branches: Sequence[Iterator[None]]) -> Iterator[int | None]:
-        """Start each branch in order, then go on with any; yields the number of a branch that ended."""
+    def _interleaved(self, branches: Sequence[Iterator[None]]) -> Iterator[tuple[int | None, bool]]:
+        """Start each branch in order, in one transaction, then go on with any, each time in a transaction of its own.
+
+        Yields the number of a branch that ended, and whether the transaction ends, with all that are left waiting.
+        """
         alive = dict(enumerate(branches))
         order = list(alive)
         while alive:
@@ -190,14 +199,29 @@ class Simulator:
                 next(alive[number])
             except StopIteration:
                 del alive[number]
-                yield number
+                yield number, bool(alive) and not order
             else:
-                yield None
+                yield None, not order
 
     def _prune(self, token: _Token, into: str) -> None:
-        """One branch is left: its variables move into the scope, without any history."""
+        """One branch is left: its variables move into the scope.
+
+        That leaves no history but where the scope has a variable of the same name: it takes the value, and the
+        branch's is removed.
+        """
         gone = token.execution
-        self._executions[into].variables.update(self._executions.pop(gone).variables)
+        kept = self._executions[into].variables
+        for name, variable in self._executions.pop(gone).variables.items():
+            if name not in kept:
+                kept[name] = variable
+                continue
+            source, now = self._at.get(gone), self._transaction
+            last = next(change for change in self.story.changes if change.id == self._values[variable])
+            self._values[kept[name]] = self.story.change(
+                kept[name], source=source, execution=into, empty=last.empty, revision=now
+            )
+            self.story.change(variable, source=source, execution=gone, empty=True, revision=now)
+            self.story.deleted(variable)
         for execution in self._executions.values():
             if execution.parent == gone:
                 execution.parent = into
@@ -239,14 +263,19 @@ class Simulator:
         known = self._executions[holder].variables.get(name) or self._removed.pop((holder, name), None)
         how = {"revision": self._transaction, "empty": counter is None and self._chance(0.2), "counter": counter}
         if known is None:
-            owner = named or self._executions[holder].row
+            owner = named or self._executions[holder].row or self._at.get(holder)
             known = self.story.create(name, source=source, execution=holder, named=owner, **how)
             self._values[known] = self.story.changes[-1].id
-            if self._executions[holder].row is None and named is None:
-                self._fresh.append((known, holder))
+            if self._executions[holder].row is None:
+                self._fresh.add(known)
         else:
             row = self.story.variables[known]
-            self.story.variables[known] = row._replace(deleted=False)
+            # The row is inserted at the end of the transaction, as the last change in it left it.
+            branch = known in self._fresh and self._executions[holder].row is None
+            at = self._at.get(holder) if branch else None
+            self.story.variables[known] = row._replace(
+                deleted=False, activity_instance_id=at or row.activity_instance_id
+            )
             self._values[known] = self.story.change(known, source=source, execution=holder, **how)
         self._executions[holder].variables[name] = known
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from archival_pipeline.variables.history import Activity, Change, History, JobSuccess, Process, Variable
+from archival_pipeline.variables.history import Activity, Change, History, JobSuccess, Process, Variable, Wait
 
 BEGIN = datetime(2026, 3, 1, 12, 0, 0)  # noqa: DTZ001 - the engine writes wall clock times without a zone
 
@@ -26,7 +26,7 @@ class Story:
         self.variables: dict[str, Variable] = {}
         self.changes: list[Change] = []
         self.jobs: list[JobSuccess] = []
-        self.unseen_tokens = False
+        self.waits: list[Wait] = []
 
     def new_id(self) -> str:
         """The next generated id."""
@@ -88,6 +88,15 @@ class Story:
         """VARINST says that the variable was removed."""
         self.variables[variable] = self.variables[variable]._replace(deleted=True)
 
+    def wait_for_job(self, execution: str) -> int:
+        """A token waits for a job; returns the number of the wait."""
+        self.waits.append(Wait(execution, self.time(), None))
+        return len(self.waits) - 1
+
+    def job_done(self, number: int) -> None:
+        """The token goes on."""
+        self.waits[number] = self.waits[number]._replace(end=self.time())
+
     def history(self) -> History:
         """What the engine's tables hold now."""
         process = Process(self.root, "p:1:x", "p", self.root, "ACTIVE", BEGIN, None, None, None)
@@ -97,5 +106,5 @@ class Story:
             list(self.variables.values()),
             list(self.changes),
             list(self.jobs),
-            has_unseen_tokens=self.unseen_tokens,
+            self.waits,
         )

@@ -6,7 +6,8 @@ SELECT
     log.execution_id_,
     log.job_id_,
     log.job_state_,
-    log.job_def_configuration_
+    log.job_def_configuration_,
+    log.timestamp_
 FROM act_hi_job_log AS log
 WHERE
     log.process_instance_id_ = %(process_instance_id)s

@@ -12,6 +12,7 @@ from archival_pipeline.local import camunda_schema
 from archival_pipeline.variables import failures, reading, service
 from archival_pipeline.variables.cut import Boundary
 from archival_pipeline.variables.failures import SnapshotError
+from archival_pipeline.variables.history import Wait
 from archival_pipeline.variables.listing import Criteria
 from archival_pipeline.variables.service import Moment
 from archival_pipeline_tests.integration.variables.conftest import NOW
@@ -49,6 +50,31 @@ def test_values_of_every_type_come_out_as_the_engine_saw_them(golden: CamundaSet
                 *(seen[name] for name in ("type", "text", "text2", "long", "double")),
                 seen["bytes_hex"],
             )
+
+
+def test_waits_for_jobs_are_read_from_the_job_log(golden_database: CamundaSettings) -> None:
+    """The execution counts that the wait began on; a deleted job may have left its token behind."""
+    instance = _S1["process_instance_id"]
+    rows = [("j1", 2, "e-later", 1), ("j1", 0, "e1", 0), ("j2", 0, "e2", 0), ("j2", 3, "e2", 1), ("j3", 2, "e3", 1)]
+    began = datetime(2026, 3, 1)  # noqa: DTZ001 - the engine writes wall clock times without a zone
+    for number, (job, state, execution, second) in enumerate(rows):
+        _run(
+            golden_database,
+            "INSERT INTO act_hi_job_log (id_, timestamp_, job_id_, job_state_, job_priority_, job_def_type_,"
+            " job_def_configuration_, act_id_, execution_id_, process_instance_id_)"
+            " VALUES (%s, %s, %s, %s, 0, 'async-continuation', 'async-after', 'A', %s, %s)",
+            *(f"log-{number}", began + timedelta(seconds=second), job, state, execution, instance),
+        )
+
+    with reading.reading(golden_database) as reader:
+        found = reading.history_of(reader, reading.process_of(reader, process_instance_id=instance)).waits
+
+    done = began + timedelta(seconds=1)
+    assert sorted(found, key=lambda wait: str(wait.execution_id)) == [
+        Wait("e1", began, done),
+        Wait("e2", began, None),
+        Wait("e3", None, done),
+    ]
 
 
 def test_a_table_prefix_is_put_before_every_table(primary_database: DatabaseSettings) -> None:

@@ -10,7 +10,7 @@ from archival_pipeline.variables.cut import Flag
 from archival_pipeline.variables.snapshot import of_activity
 from archival_pipeline_tests.support.camunda_simulator import Simulator
 
-_QUICKLY = settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+_QUICKLY = settings(max_examples=120, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 _SEEDS = st.integers(min_value=0, max_value=2**32)
 
 

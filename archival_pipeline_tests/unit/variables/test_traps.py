@@ -239,7 +239,7 @@ def test_a_branch_variable_whose_lineage_is_lost_is_flagged() -> None:
     inner = story.create("x", source=one, execution="e1")
     story.leave(one)
     sub = story.enter("sub", execution="e-sub", kind="subProcess")
-    # The row is written at commit, when the branch was in the sub-process.
+    # The last change of the creating transaction names the sub-process that the branch was in.
     story.variables[inner] = story.variables[inner]._replace(activity_instance_id=sub)
 
     snapshot = _seen(story, sub)
@@ -256,18 +256,92 @@ def test_a_modification_names_no_source_and_is_flagged() -> None:
     assert Flag.AMBIGUOUS in _uncertain(_seen(story, row))["x"]
 
 
-def test_an_unseen_token_keeps_an_own_scope_in_doubt() -> None:
-    story = Story()
-    one = story.enter("A", execution="e1")
-    story.create("x", source=one, execution="e1", named=one)
-    story.leave(one)
+def _left_behind(story: Story) -> str:
+    """An activity that may have had an execution of its own, or may have been on a branch, and a variable there."""
+    row = story.enter("A", execution="e1")
+    story.create("x", source=row, execution="e1", named=row)
     story.wait()
-    row = story.enter("B")
-    assert not _seen(story, row).entries()
+    story.leave(row)
+    return row
 
-    story.unseen_tokens = True
 
-    assert Flag.AMBIGUOUS in _uncertain(_seen(story, row))["x"]
+def test_the_variables_of_an_own_scope_end_with_it() -> None:
+    story = Story()
+    _left_behind(story)
+    story.wait()
+
+    assert not _seen(story, story.enter("B")).entries()
+
+
+@pytest.mark.parametrize("done", [True, False], ids=["done", "never done"])
+def test_a_token_that_waits_for_a_job_keeps_an_own_scope_in_doubt(*, done: bool) -> None:
+    story = Story()
+    job = story.wait_for_job("e2")
+    _left_behind(story)
+    story.wait()
+    if done:
+        story.job_done(job)
+    story.wait()
+
+    assert Flag.AMBIGUOUS in _uncertain(_seen(story, story.enter("B")))["x"]
+
+
+def test_a_branch_that_waits_for_its_next_activity_keeps_its_variables_in_doubt() -> None:
+    """The other branch began, ended and was gone while this one was in no activity."""
+    story = Story()
+    _left_behind(story)
+    job = story.wait_for_job("e1")
+    story.wait()
+    story.leave(story.enter("other", execution="e2"))
+    story.wait()
+    story.job_done(job)
+
+    assert Flag.AMBIGUOUS in _uncertain(_seen(story, story.enter("B")))["x"]
+
+
+def test_a_branch_that_went_on_to_another_own_scope_keeps_its_variables_in_doubt() -> None:
+    """The other branch began later in the same transaction, when this one had left the activity."""
+    story = Story()
+    _left_behind(story)
+    story.wait()
+    following = story.enter("C", execution="e-own")
+    story.wait()
+    story.leave(story.enter("other", execution="e2"))
+    story.wait()
+    story.leave(following)
+    story.wait()
+
+    assert Flag.AMBIGUOUS in _uncertain(_seen(story, story.enter("B")))["x"]
+
+
+def test_jobs_of_a_single_token_raise_no_doubt() -> None:
+    """A single token waits on its scope's own execution."""
+    story = Story()
+    before = story.wait_for_job(story.root)
+    story.wait()
+    _left_behind(story)
+    story.job_done(before)
+    after = story.wait_for_job(story.root)
+    story.wait()
+    story.leave(story.enter("C", execution="e-own"))
+    story.job_done(after)
+    story.wait()
+
+    assert not _seen(story, story.enter("B")).entries()
+
+
+def test_a_fork_after_the_token_came_back_to_its_scope_raises_no_doubt() -> None:
+    story = Story()
+    _left_behind(story)
+    story.wait()
+    story.leave(story.enter("gateway", kind="parallelGateway"))
+    story.wait()
+    job = story.wait_for_job("e3")
+    story.enter("C", execution="e2")
+    story.wait()
+    story.job_done(job)
+
+    assert not _seen(story, story.enter("B", execution="e3")).entries()
 
 
 def test_variables_of_an_event_scope_name_an_instance_without_a_row() -> None:
