@@ -41,12 +41,21 @@ def was_alone(history: History, activity: Activity) -> bool:
         wait.execution_id != scope
         and (wait.end is None or wait.end >= activity.start)
         and (wait.start is None or until is None or wait.start <= until)
+        and not _is_elsewhere(history, activity, wait)
         for wait in history.waits
     )
 
 
 def _touches(activity: Activity, other: Activity) -> bool:
     return (activity.end is None or other.start <= activity.end) and (other.end is None or other.end >= activity.start)
+
+
+def _is_elsewhere(history: History, activity: Activity, wait: Wait) -> bool:
+    """Whether the token that waits is in another scope; if that one lies in ours, its own row was looked at."""
+    rows = history.by_execution.get(wait.execution_id or "", [])
+    return wait.execution_id == history.process.id or any(
+        row.is_scope or row.parent_id != activity.parent_id for row in rows
+    )
 
 
 def _began_after(wait: Wait, activity: Activity) -> bool:

@@ -256,13 +256,12 @@ def test_a_modification_names_no_source_and_is_flagged() -> None:
     assert Flag.AMBIGUOUS in _uncertain(_seen(story, row))["x"]
 
 
-def _left_behind(story: Story) -> str:
+def _left_behind(story: Story, *, parent: str | None = None) -> None:
     """An activity that may have had an execution of its own, or may have been on a branch, and a variable there."""
-    row = story.enter("A", execution="e1")
+    row = story.enter("A", parent=parent, execution="e1")
     story.create("x", source=row, execution="e1", named=row)
     story.wait()
     story.leave(row)
-    return row
 
 
 def test_the_variables_of_an_own_scope_end_with_it() -> None:
@@ -328,6 +327,17 @@ def test_jobs_of_a_single_token_raise_no_doubt() -> None:
     story.wait()
 
     assert not _seen(story, story.enter("B")).entries()
+
+
+def test_a_token_that_waits_in_another_scope_raises_no_doubt() -> None:
+    story = Story()
+    story.leave(story.enter("other", execution="e2"))
+    story.wait_for_job("e2")
+    sub = story.enter("sub", execution="e-sub", kind="subProcess")
+    _left_behind(story, parent=sub)
+    story.wait()
+
+    assert not _seen(story, story.enter("B", parent=sub, execution="e-sub")).entries()
 
 
 def test_a_fork_after_the_token_came_back_to_its_scope_raises_no_doubt() -> None:
