@@ -160,27 +160,6 @@ class History:
         path.append(self.process.id)
         return path
 
-    def was_concurrent(self, activity: Activity) -> bool:
-        """Whether another token may have been in the same scope while an activity instance ran.
-
-        Every token but one that waits for a job sits in an activity instance, and one beside others runs on an
-        execution that is not its scope's. Instances that only touch in the same millisecond count, as their order is
-        not known.
-        """
-        if self.has_unseen_tokens or activity.parent_id is None:
-            return True
-        parent = self.activities.get(activity.parent_id)
-        if parent is None and activity.parent_id != self.process.id:
-            return True
-        scope = parent.execution_id if parent else self.process.id
-        return any(
-            row.id != activity.id
-            and row.execution_id != scope
-            and (activity.end is None or row.start <= activity.end)
-            and (row.end is None or row.end >= activity.start)
-            for row in self.children[activity.parent_id]
-        )
-
     def subtree(self, activity: Activity) -> set[str]:
         """Ids of the activity instance and everything that ran inside it."""
         found: set[str] = set()

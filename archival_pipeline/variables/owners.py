@@ -125,12 +125,7 @@ class Path:
             # A loop variable dies with its round; only inner instances see it, and those were asked before.
             return True
         rows = history.by_execution.get(execution or "", [])
-        if any(row.is_scope for row in rows):
-            return True
-        # An own scope, as input parameters have it: its variables end with it. A branch looks the same only if it was
-        # still in the activity when the creating transaction ended, and then its sibling tokens were somewhere too.
-        alone = len(rows) == 1 and rows[0] is creator and kept.variable.activity_instance_id == creator.id
-        return alone and not history.was_concurrent(rows[0])
+        return any(row.is_scope for row in rows)
 
     def _may_be_ours(self, kept: Kept) -> bool:
         """Whether the branch of the creator could have gone on to this path."""

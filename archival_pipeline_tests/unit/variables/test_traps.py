@@ -256,20 +256,6 @@ def test_a_modification_names_no_source_and_is_flagged() -> None:
     assert Flag.AMBIGUOUS in _uncertain(_seen(story, row))["x"]
 
 
-def test_an_unseen_token_keeps_an_own_scope_in_doubt() -> None:
-    story = Story()
-    one = story.enter("A", execution="e1")
-    story.create("x", source=one, execution="e1", named=one)
-    story.leave(one)
-    story.wait()
-    row = story.enter("B")
-    assert not _seen(story, row).entries()
-
-    story.unseen_tokens = True
-
-    assert Flag.AMBIGUOUS in _uncertain(_seen(story, row))["x"]
-
-
 def test_variables_of_an_event_scope_name_an_instance_without_a_row() -> None:
     story = Story()
     dangling = f"sub:{story.new_id()}"
