@@ -13,6 +13,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.made-from-lock
 TESTS := archival_pipeline_tests
 PYTEST := $(BIN)/python -m pytest
+# Tests wait for servers more than they compute: two files at a time, each worker with servers of its own.
+TWO := -n 2 --dist loadfile
 COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 \
 	--no-emit-package archival-pipeline --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet
@@ -51,7 +53,7 @@ dev-environment: setup ## Print the variables of the servers that `make dev` sta
 
 .PHONY: test
 test: setup ## Run unit, integration and end-to-end tests
-	$(PYTEST) -m "not slow and not faults" $(ARGS)
+	$(PYTEST) $(TWO) -m "not slow and not faults" $(ARGS)
 
 .PHONY: test-slow
 test-slow: setup ## Run the tests that take long

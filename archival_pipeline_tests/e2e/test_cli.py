@@ -124,7 +124,7 @@ def test_backup_moves_and_its_audit_can_be_read(archive_pair: Archive) -> None:
     assert [row["auditId"] for row in listed["audits"]] == [audit_id]
     assert archive_pair.run("audits", "summary", "--audit-status", "failed").document == {"totalCount": 0}
     unknown = archive_pair.run("audits", "show", "nobody")
-    assert (unknown.code, unknown.error["errorCode"]) == (2, "INVALID_REQUEST")
+    assert (unknown.code, unknown.error["errorCode"]) == (2, "NOT_FOUND")
 
 
 def test_conflicting_content_in_the_backup_is_reported_by_the_exit_code(archive_pair: Archive) -> None:
