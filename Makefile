@@ -57,7 +57,7 @@ test: setup ## Run unit, integration and end-to-end tests
 
 .PHONY: test-slow
 test-slow: setup ## Run the tests that take long
-	$(PYTEST) -m "slow and not faults and not browser" $(ARGS)
+	$(PYTEST) $(TWO) -m "slow and not faults and not browser" $(ARGS)
 
 .PHONY: test-browser
 test-browser: setup ## Go through an operator's day in a real browser (Chromium, see .ci/chromium)
