@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from archival_pipeline_tests.support import dagster_runs, rest
+from archival_pipeline_tests.support import camunda, dagster_runs, rest
 from archival_pipeline_tests.support.identity_server import identity_server
 
 if TYPE_CHECKING:
+    from archival_pipeline.settings_camunda import CamundaSettings
     from archival_pipeline_tests.e2e.conftest import Archive
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -37,8 +38,10 @@ CHECKS = (
 )
 
 
-def test_service_keeps_to_its_document(dagster_archive: Archive, tmp_path: Path) -> None:
-    environment = dagster_archive.environment
+def test_service_keeps_to_its_document(
+    dagster_archive: Archive, camunda_database: CamundaSettings, tmp_path: Path
+) -> None:
+    environment = dagster_archive.environment | camunda.variables(camunda_database)
     with identity_server(tmp_path) as identity, dagster_runs.ui(environment, tmp_path) as ui:
         told = {"DAGSTER_WEBSERVER_URL": f"http://127.0.0.1:{ui.port}", "API_DELETE_SECONDS": "4"}
         with rest.service(environment, tmp_path, **told, **identity.variables()) as client:

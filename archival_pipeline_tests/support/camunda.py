@@ -34,3 +34,16 @@ def camunda_settings(settings: DatabaseSettings, *, time_zone: str = "UTC", tabl
             "CAMUNDA_DB_TABLE_PREFIX": table_prefix,
         }
     )
+
+
+def variables(settings: CamundaSettings) -> dict[str, str]:
+    """The environment of a process that works on the engine's database."""
+    return {
+        "CAMUNDA_DB_HOST": settings.host,
+        "CAMUNDA_DB_PORT": str(settings.port),
+        "CAMUNDA_DB_USERNAME": settings.username,
+        "CAMUNDA_DB_PASSWORD": settings.password.get_secret_value(),
+        "CAMUNDA_DB_NAME": settings.database,
+        "CAMUNDA_DB_SCHEMA_NAME": settings.schema_name,
+        "CAMUNDA_TIME_ZONE": settings.time_zone,
+    }
