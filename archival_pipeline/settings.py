@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from datetime import date, time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
@@ -44,6 +44,9 @@ class _Environment(BaseSettings):
         # Compose files and charts write NAME= for «none».
         env_ignore_empty=True,
     )
+
+
+Part = TypeVar("Part", bound=_Environment)
 
 
 class DatabaseSettings(_Environment):
@@ -223,8 +226,7 @@ def load_engine() -> EngineSettings:
     Raises:
         ConfigurationError: one message that names every wrong variable.
     """
-    engine: EngineSettings = _read({"engine": EngineSettings})["engine"]
-    return engine
+    return read_part(EngineSettings)
 
 
 def load_nightly() -> NightlySettings:
@@ -233,8 +235,17 @@ def load_nightly() -> NightlySettings:
     Raises:
         ConfigurationError: one message that names every wrong variable.
     """
-    nightly: NightlySettings = _read({"nightly": NightlySettings})["nightly"]
-    return nightly
+    return read_part(NightlySettings)
+
+
+def read_part(part: type[Part]) -> Part:
+    """Read and check one part of the environment.
+
+    Raises:
+        ConfigurationError: one message that names every missing or wrong variable.
+    """
+    found: Part = _read({"part": part})["part"]
+    return found
 
 
 def _read(wanted: Mapping[str, type[_Environment]]) -> dict[str, Any]:

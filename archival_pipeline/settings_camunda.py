@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 
-from archival_pipeline.settings import DatabaseSettings, Name, Port, _Environment, _known_zone, _read
+from archival_pipeline.settings import DatabaseSettings, Name, Port, _Environment, _known_zone, _read, read_part
 
 _MARK = "CAMUNDA_DB_"
 # The engine writes the prefix unquoted into its statements; a schema in it has a variable of its own here.
@@ -81,5 +81,4 @@ def load_camunda() -> CamundaSettings | None:
     """
     if not any(name.startswith(_MARK) and value for name, value in os.environ.items()):
         return None
-    settings: CamundaSettings = _read({"camunda": CamundaSettings})["camunda"]
-    return settings
+    return read_part(CamundaSettings)

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import NoDecode
 
-from archival_pipeline.settings import _Environment, _read
+from archival_pipeline.settings import _Environment, read_part
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)([+-](?:0\d|1[0-4])[0-5]\d)?")
@@ -164,5 +164,4 @@ def load_cleanup() -> CleanupSettings:
     Raises:
         ConfigurationError: one message that names every wrong variable.
     """
-    settings: CleanupSettings = _read({"cleanup": CleanupSettings})["cleanup"]
-    return settings
+    return read_part(CleanupSettings)

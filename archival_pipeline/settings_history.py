@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 
-from archival_pipeline.settings import DatabaseSettings, Name, Port, _Environment, _read
+from archival_pipeline.settings import DatabaseSettings, Name, Port, _Environment, read_part
 from archival_pipeline.settings_api import LimitSettings
 
 
@@ -163,8 +163,7 @@ def load_history_database() -> HistoryDatabaseSettings:
     Raises:
         ConfigurationError: one message that names every missing or wrong variable.
     """
-    found: HistoryDatabaseSettings = _read({"database": HistoryDatabaseSettings})["database"]
-    return found
+    return read_part(HistoryDatabaseSettings)
 
 
 def load_history_stream() -> HistoryStreamSettings:
@@ -173,8 +172,7 @@ def load_history_stream() -> HistoryStreamSettings:
     Raises:
         ConfigurationError: one message that names every wrong variable.
     """
-    found: HistoryStreamSettings = _read({"stream": HistoryStreamSettings})["stream"]
-    return found
+    return read_part(HistoryStreamSettings)
 
 
 def load_history_kafka() -> HistoryKafkaSettings:
@@ -183,8 +181,7 @@ def load_history_kafka() -> HistoryKafkaSettings:
     Raises:
         ConfigurationError: one message that names every missing or wrong variable.
     """
-    found: HistoryKafkaSettings = _read({"kafka": HistoryKafkaSettings})["kafka"]
-    return found
+    return read_part(HistoryKafkaSettings)
 
 
 def load_history_api() -> HistoryApiSettings:
@@ -193,8 +190,7 @@ def load_history_api() -> HistoryApiSettings:
     Raises:
         ConfigurationError: one message that names every missing or wrong variable.
     """
-    found: HistoryApiSettings = _read({"api": HistoryApiSettings})["api"]
-    return found
+    return read_part(HistoryApiSettings)
 
 
 def load_history_limits() -> LimitSettings:
@@ -203,5 +199,4 @@ def load_history_limits() -> LimitSettings:
     Raises:
         ConfigurationError: one message that names every wrong variable.
     """
-    found: LimitSettings = _read({"limits": LimitSettings})["limits"]
-    return found
+    return read_part(LimitSettings)

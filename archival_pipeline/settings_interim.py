@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 
-from archival_pipeline.settings import BackupSettings, Name, Port, _Environment, _known_zone, _read
+from archival_pipeline.settings import BackupSettings, Name, Port, _Environment, _known_zone, _read, read_part
 
 _NODE = re.compile(r"(?P<host>[^\s:,\[\]]+|\[[0-9a-fA-F:]+\]):(?P<port>\d{1,5})")
 _REDIS = "STORAGE_BACKEND_REDIS_"
@@ -163,8 +163,7 @@ def load_interim() -> InterimSettings:
     Raises:
         ConfigurationError: one message that names every wrong variable.
     """
-    interim: InterimSettings = _read({"interim": InterimSettings})["interim"]
-    return interim
+    return read_part(InterimSettings)
 
 
 def load_backup() -> BackupSettings:
@@ -173,5 +172,4 @@ def load_backup() -> BackupSettings:
     Raises:
         ConfigurationError: one message that names every missing or wrong variable.
     """
-    backup: BackupSettings = _read({"backup": BackupSettings})["backup"]
-    return backup
+    return read_part(BackupSettings)

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 
-from archival_pipeline.settings import Port, _Environment, _read
+from archival_pipeline.settings import Port, _Environment, read_part
 
 
 class AlertSettings(_Environment):
@@ -79,8 +79,7 @@ def load_alerts() -> AlertSettings:
     Raises:
         ConfigurationError: one message that names every wrong variable.
     """
-    alerts: AlertSettings = _read({"alerts": AlertSettings})["alerts"]
-    return alerts
+    return read_part(AlertSettings)
 
 
 def load_upkeep() -> UpkeepSettings:
@@ -89,5 +88,4 @@ def load_upkeep() -> UpkeepSettings:
     Raises:
         ConfigurationError: one message that names every wrong variable.
     """
-    upkeep: UpkeepSettings = _read({"upkeep": UpkeepSettings})["upkeep"]
-    return upkeep
+    return read_part(UpkeepSettings)

@@ -13,7 +13,7 @@ from typing import Annotated
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 
-from archival_pipeline.settings import BackupSettings, _Environment, _read
+from archival_pipeline.settings import BackupSettings, _Environment, read_part
 
 _URL = re.compile(r"https?://[^\s/@?#]+(/[^\s?#]*)?")
 
@@ -65,8 +65,7 @@ def load_camunda_rest() -> CamundaRestSettings | None:
     """
     if not os.environ.get("CAMUNDA_REST_URL"):
         return None
-    settings: CamundaRestSettings = _read({"rest": CamundaRestSettings})["rest"]
-    return settings
+    return read_part(CamundaRestSettings)
 
 
 def load_backup() -> BackupSettings:
@@ -75,5 +74,4 @@ def load_backup() -> BackupSettings:
     Raises:
         ConfigurationError: one message that names every missing or wrong variable.
     """
-    settings: BackupSettings = _read({"backup": BackupSettings})["backup"]
-    return settings
+    return read_part(BackupSettings)
