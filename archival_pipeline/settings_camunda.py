@@ -16,6 +16,7 @@ from archival_pipeline.settings import DatabaseSettings, Name, Port, _Environmen
 _MARK = "CAMUNDA_DB_"
 # The engine writes the prefix unquoted into its statements; a schema in it has a variable of its own here.
 _PREFIX = "^[A-Za-z0-9_]*$"
+_LONGEST = 63
 
 
 class CamundaSettings(DatabaseSettings):
@@ -35,6 +36,7 @@ class CamundaSettings(DatabaseSettings):
         "", validation_alias=AliasChoices("CAMUNDA_DB_TABLE_PREFIX")
     )
     time_zone: str = Field("UTC", validation_alias=AliasChoices("CAMUNDA_TIME_ZONE"))
+    snapshots_schema_name: Name | None = Field(None, validation_alias=AliasChoices("CAMUNDA_DB_SNAPSHOTS_SCHEMA_NAME"))
 
     @field_validator("table_prefix")
     @classmethod
@@ -45,6 +47,15 @@ class CamundaSettings(DatabaseSettings):
     @classmethod
     def _known(cls, name: str) -> str:
         return _known_zone(name)
+
+    @property
+    def snapshots_schema(self) -> str:
+        """The schema of our own for stored variable snapshots; each engine of a database has another one."""
+        return self.snapshots_schema_name or f"{self.schema_name[: _LONGEST - len(self._snapshots)]}{self._snapshots}"
+
+    @property
+    def _snapshots(self) -> str:
+        return f"_{self.table_prefix}snapshots"
 
     def table(self, name: str) -> str:
         """The name of an engine's table in this database, such as ``cam_act_hi_procinst``."""

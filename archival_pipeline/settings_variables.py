@@ -1,4 +1,4 @@
-"""Environment to settings of variable snapshots: how to reach the engine's REST API.
+"""Environment to settings of variable snapshots: the engine's REST API, and what is stored.
 
 What each variable means to an operator is in ``docs/configuration.md``. Not here: the engine's database
 (``settings_camunda.py``).
@@ -9,12 +9,15 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
+from pydantic import AliasChoices, Field, SecretStr, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic_settings import NoDecode
 
 from archival_pipeline.settings import BackupSettings, _Environment, read_part
 
+EVERY_ACTIVITY = "*"
+_WANTED = TypeAdapter(dict[Annotated[str, Field(min_length=1)], list[Annotated[str, Field(min_length=1)]]])
 _URL = re.compile(r"https?://[^\s/@?#]+(/[^\s?#]*)?")
 
 
@@ -55,6 +58,35 @@ class CamundaRestSettings(_Environment):
             message = "CAMUNDA_REST_TOKEN and CAMUNDA_REST_USERNAME exclude each other"
             raise ValueError(message)
         return self
+
+
+class StoredSnapshotSettings(_Environment):
+    """Of which activities snapshots are stored: ids in the model, by process definition key. None at first."""
+
+    activities: Annotated[dict[str, list[str]], NoDecode] = Field(
+        {}, validation_alias=AliasChoices("VARIABLES_STORED_SNAPSHOTS")
+    )
+
+    @field_validator("activities", mode="before")
+    @classmethod
+    def _wanted(cls, given: Any) -> dict[str, list[str]]:
+        try:
+            return _WANTED.validate_json(given) if isinstance(given, str) else _WANTED.validate_python(given)
+        except ValidationError as error:
+            message = (
+                "must be JSON that maps process definition keys to ids of activities, such as "
+                f'{{"invoice": ["approve"], "claim": ["{EVERY_ACTIVITY}"]}}'
+            )
+            raise ValueError(message) from error
+
+
+def load_stored_snapshots() -> StoredSnapshotSettings:
+    """Read of which activities snapshots are stored.
+
+    Raises:
+        ConfigurationError: the variable is not what it should be.
+    """
+    return read_part(StoredSnapshotSettings)
 
 
 def load_camunda_rest() -> CamundaRestSettings | None:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from archival_pipeline.settings import DatabaseSettings
 
-Which = Literal["primary", "backup", "history"]
+Which = Literal["primary", "backup", "history", "snapshots"]
 
 VERSION_TABLE = "archival_schema_version"
 HISTORY_VERSION_TABLE = "history_schema_version"

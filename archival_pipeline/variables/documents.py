@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from archival_pipeline.variables.listing import Listed
     from archival_pipeline.variables.service import Shown
     from archival_pipeline.variables.snapshot import Entry
+    from archival_pipeline.variables.stored import Stored
     from archival_pipeline.variables.values import Value
 
 
@@ -73,6 +74,27 @@ def activities(rows: Iterable[Listed], zone: ZoneInfo) -> list[dict[str, Any]]:
             "endTime": _time(row.activity.end, zone),
             "loopIndex": row.loop_index,
             "taskId": row.activity.task_id,
+        }
+        for row in rows
+    ]
+
+
+def stored(rows: Iterable[Stored], zone: ZoneInfo) -> list[dict[str, Any]]:
+    """Stored snapshots to choose from."""
+    return [
+        {
+            "storedSnapshotId": row.id,
+            "processInstanceId": row.process_instance_id,
+            "processDefinitionId": row.process_definition_id,
+            "processDefinitionKey": row.process_definition_key,
+            "activityInstanceId": row.activity_instance_id,
+            "activityId": row.activity_id,
+            "loopIndex": row.loop_index,
+            "at": row.boundary,
+            "time": _time(row.activity_time, zone),
+            "storedAt": row.stored_at.isoformat(timespec="milliseconds"),
+            "refusal": row.refusal,
+            "variables": row.variables,
         }
         for row in rows
     ]

@@ -6,16 +6,14 @@ transaction that the caller holds, so that the engine may go on writing. Not her
 
 from __future__ import annotations
 
-import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from psycopg import sql
 
 from archival_pipeline import errors
+from archival_pipeline.catalogue.camunda_sql import statement, stores_snapshots
 from archival_pipeline.database.connections import connect
-from archival_pipeline.database.sqlfiles import load_sql
 from archival_pipeline.variables import failures
 from archival_pipeline.variables.history import Activity, Change, History, JobSuccess, Process, Variable, Wait
 from archival_pipeline.variables.values import Content, Value
@@ -34,26 +32,20 @@ _SUCCESS = 2
 _BEFORE = "async-before"
 
 
-# Every engine table in the statements; an installation may have put a prefix before their names.
-_TABLE = re.compile(r"(?<=FROM |JOIN )(act_[a-z_]+)")
-
-
 class Reader:
     """One read-only view of the engine's database."""
 
-    def __init__(self, session: psycopg.Connection[Any], prefix: str) -> None:
+    def __init__(self, session: psycopg.Connection[Any], settings: CamundaSettings) -> None:
         self._session = session
-        self._prefix = prefix
+        self._settings = settings
 
     def rows(self, name: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-        """All rows of the statement ``sql/camunda/<name>.sql``."""
-        text = load_sql(f"camunda/{name}")
-        parts = _TABLE.split(text)
-        # Every second part is a table's name.
-        composed = sql.Composed(
-            [sql.Identifier(self._prefix + part) if place % 2 else sql.SQL(part) for place, part in enumerate(parts)]
-        )
-        return self._session.execute(composed, values, binary=True).fetchall()
+        """All rows of the statement ``sql/<name>.sql``."""
+        return self._session.execute(statement(self._settings, name), values, binary=True).fetchall()
+
+    def has_stored_snapshots(self) -> bool:
+        """Whether the tables of stored snapshots are there."""
+        return stores_snapshots(self._session, self._settings)
 
 
 @contextmanager
@@ -68,7 +60,7 @@ def reading(settings: CamundaSettings) -> Iterator[Reader]:
         with connect(settings, purpose=doing) as session:
             session.read_only = True
             session.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-            yield Reader(session, settings.table_prefix)
+            yield Reader(session, settings)
     except psycopg.Error as error:
         raise errors.from_database(error, doing) from error
 
@@ -82,7 +74,7 @@ def process_of(
         SnapshotError: there is no such instance, or the engine's history level is below full.
     """
     wanted = {"process_instance_id": process_instance_id, "activity_instance_id": activity_instance_id}
-    row = next(iter(reader.rows("variables_process", wanted)), None)
+    row = next(iter(reader.rows("camunda/variables_process", wanted)), None)
     level = row[-1] if row is not None else None
     if level != _FULL:
         name = _LEVELS.get(str(level), "unknown" if level is None else f"a custom one, {level}")
@@ -102,10 +94,10 @@ def process_of(
 
 def history_of(reader: Reader, process: Process) -> History:
     """Everything about the instance but values."""
-    activities = _rows(reader, "variables_activities", process.id)
-    variables = _rows(reader, "variables_variables", process.id)
-    changes = _rows(reader, "variables_changes", process.id)
-    jobs = _rows(reader, "variables_jobs", process.id)
+    activities = _rows(reader, "camunda/variables_activities", process.id)
+    variables = _rows(reader, "camunda/variables_variables", process.id)
+    changes = _rows(reader, "camunda/variables_changes", process.id)
+    jobs = _rows(reader, "camunda/variables_jobs", process.id)
     return History(
         process,
         list(map(Activity._make, activities)),
@@ -131,7 +123,7 @@ def _waits(jobs: Iterable[tuple[Any, ...]]) -> list[Wait]:
 
 def activities_of(reader: Reader, process: Process) -> list[Activity]:
     """The activity instances alone."""
-    return list(map(Activity._make, _rows(reader, "variables_activities", process.id)))
+    return list(map(Activity._make, _rows(reader, "camunda/variables_activities", process.id)))
 
 
 def values_of(reader: Reader, change_ids: Iterable[str], *, inline_bytes: int = INLINE_BYTES) -> dict[str, Value]:
@@ -147,7 +139,7 @@ def values_of(reader: Reader, change_ids: Iterable[str], *, inline_bytes: int = 
     """
     wanted = {"ids": list(change_ids), "inline_bytes": inline_bytes}
     found = {}
-    for row in reader.rows("variables_values", wanted):
+    for row in reader.rows("camunda/variables_values", wanted):
         change_id, kind, text, text2, long, double, size, digest, data, lost = row
         if lost:
             raise failures.SnapshotError(

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from archival_pipeline.errors import ConfigurationError
 from archival_pipeline.settings_camunda import CamundaSettings, load_camunda
-from archival_pipeline.variables import comparing, failures, listing, moment, reading, snapshot
+from archival_pipeline.variables import comparing, failures, listing, moment, reading, snapshot, stored
 from archival_pipeline.variables.comparing import Described
 from archival_pipeline.variables.cut import Boundary, Flag
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from archival_pipeline.variables.listing import Criteria, Listed
     from archival_pipeline.variables.reading import Reader
     from archival_pipeline.variables.snapshot import Entry, Snapshot
+    from archival_pipeline.variables.stored import Stored, Wanted
     from archival_pipeline.variables.values import Value
 
 
@@ -49,13 +50,14 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """One side of a comparison: an activity instance's boundary, or a time of a whole instance."""
+    """Whose snapshot: an activity instance's boundary, a time of a whole instance, or one that was stored."""
 
     activity_instance_id: str | None = None
     boundary: Boundary = Boundary.START
     after_outputs: bool = False
     process_instance_id: str | None = None
     at: datetime | None = None
+    stored_id: int | None = None
 
 
 def camunda() -> CamundaSettings:
@@ -116,6 +118,21 @@ def diff(
     return one, two, comparing.differences(_visible(one), _visible(two), doubted)
 
 
+def stored_page(settings: CamundaSettings, wanted: Wanted) -> tuple[list[Stored], int]:
+    """One page of the stored snapshots, newest first, and how many match."""
+    with reading.reading(settings) as reader:
+        return stored.page(_with_stored(reader), wanted)
+
+
+def _with_stored(reader: Reader) -> Reader:
+    if not reader.has_stored_snapshots():
+        raise ConfigurationError(
+            "No snapshots are stored: the Camunda database has no tables for them.",
+            resolve="Set VARIABLES_STORED_SNAPSHOTS and run `archival-pipeline variables stored migrate`.",
+        )
+    return reader
+
+
 def content(settings: CamundaSettings, change_id: str) -> Value:
     """The value of one change with all its bytes.
 
@@ -134,6 +151,16 @@ def content(settings: CamundaSettings, change_id: str) -> Value:
 
 
 def _show(reader: Reader, wanted: Moment, zone: ZoneInfo, now: datetime, inline_bytes: int) -> Shown:
+    if wanted.stored_id is not None:
+        made = stored.load(_with_stored(reader), wanted.stored_id)
+        expired = made.process.removal is not None and made.process.removal <= _of_engine(now, zone)
+    else:
+        made, expired = _computed(reader, wanted, zone, now)
+    ids = {entry.change.id for entry in made.entries() if entry.change is not None}
+    return Shown(made, reading.values_of(reader, ids, inline_bytes=inline_bytes), expired, zone)
+
+
+def _computed(reader: Reader, wanted: Moment, zone: ZoneInfo, now: datetime) -> tuple[Snapshot, bool]:
     process = reading.process_of(
         reader, process_instance_id=wanted.process_instance_id, activity_instance_id=wanted.activity_instance_id
     )
@@ -141,9 +168,7 @@ def _show(reader: Reader, wanted: Moment, zone: ZoneInfo, now: datetime, inline_
     expired = process.removal is not None and process.removal <= _of_engine(now, zone)
     if expired:
         _refuse_cleaned(history)
-    made = _snapshot(history, wanted, zone)
-    ids = {entry.change.id for entry in made.entries() if entry.change is not None}
-    return Shown(made, reading.values_of(reader, ids, inline_bytes=inline_bytes), expired, zone)
+    return _snapshot(history, wanted, zone), expired
 
 
 def _snapshot(history: History, wanted: Moment, zone: ZoneInfo) -> Snapshot:

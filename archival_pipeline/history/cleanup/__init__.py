@@ -6,6 +6,7 @@
     database     the live tables that the statements name, and the clock of the engine
     selecting    which root instances are due, page by page
     removal      one transaction: whole hierarchies out of every table
+    snapshots    stored variable snapshots, which go with their history
     rootless     expired rows that no root instance owns
     running      a run: batches in lanes until nothing is due or the window ends
     compatible   the engine's own row rule

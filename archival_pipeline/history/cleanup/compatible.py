@@ -16,29 +16,35 @@ from psycopg import sql
 
 from archival_pipeline.catalogue.camunda import BYTES_TABLE, REMOVAL
 from archival_pipeline.history.cleanup.removal import of_history
+from archival_pipeline.history.cleanup.snapshots import forget, hold_still
 
 if TYPE_CHECKING:
     from archival_pipeline.history.cleanup.database import Session
     from archival_pipeline.history.cleanup.selecting import Due
 
 
-def remove_rows(session: Session, due: Due) -> Counter[str]:
-    """One transaction of the rule; commits.
+def remove_rows(session: Session, due: Due) -> tuple[Counter[str], int]:
+    """One transaction of the rule, and with it the stored snapshots that refer to its rows; commits.
 
     Returns:
-        Rows by table; the engine goes on at once if one of them is a full batch.
+        Rows by table, and how many snapshots; the engine goes on at once if one table lost a full batch.
     """
     rows: Counter[str] = Counter()
+    snapshots = 0
     with session.transaction():
+        hold_still(session, due.engine)
         for table in due.engine.tables:
             if due.engine.has(table.name, REMOVAL):
                 statement = sql.SQL(
                     "DELETE FROM {table} WHERE {key} IN"
                     " (SELECT b.{key} FROM {table} AS b WHERE b.removal_time_ <= %s AND {spared} LIMIT %s)"
+                    " RETURNING {key}"
                 ).format(
                     table=due.engine.name(table.name),
                     key=sql.Identifier(table.key),
                     spared=of_history(due.engine) if table.name == BYTES_TABLE else sql.SQL("true"),
                 )
-                rows[table.name] = session.execute(statement, (due.now, due.cleanup.batch_size)).rowcount
-    return rows
+                gone = [row[0] for row in session.execute(statement, (due.now, due.cleanup.batch_size))]
+                rows[table.name] = len(gone)
+                snapshots += forget(session, due.engine, table.name, gone)
+    return rows, snapshots

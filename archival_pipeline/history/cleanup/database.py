@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg import sql
 
 from archival_pipeline.catalogue.camunda import HISTORY_TABLES, REMOVAL, ROOT, ROOTS_TABLE, HistoryTable
+from archival_pipeline.catalogue.camunda_sql import stores_snapshots
 from archival_pipeline.database.connections import Limits, connect
 from archival_pipeline.errors import BusyError, PreflightError
 from archival_pipeline.window import zone_of
@@ -38,10 +39,12 @@ class Engine:
     Attributes:
         settings: where it is.
         columns: the columns of each table that is there, without prefix.
+        stores_snapshots: whether variable snapshots refer to rows of the history.
     """
 
     settings: CamundaSettings
     columns: dict[str, frozenset[str]]
+    stores_snapshots: bool = False
 
     @classmethod
     def probe(cls, settings: CamundaSettings, session: Session) -> Engine:
@@ -66,7 +69,8 @@ class Engine:
         ]
         if missing:
             raise PreflightError(missing)
-        return cls(settings, {table: frozenset(names) for table, names in found.items()})
+        columns = {table: frozenset(names) for table, names in found.items()}
+        return cls(settings, columns, stores_snapshots(session, settings))
 
     def has(self, table: str, *columns: str | None) -> bool:
         """Whether the table is there with all these columns."""

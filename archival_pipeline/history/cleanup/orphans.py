@@ -19,6 +19,7 @@ from archival_pipeline.catalogue.camunda import BYTES_TABLE, CHILD_TABLES, REMOV
 from archival_pipeline.history.cleanup.database import Engine, hold_alone, open_session
 from archival_pipeline.history.cleanup.removal import delete_contents, of_history, run_delete
 from archival_pipeline.history.cleanup.rootless import unowned
+from archival_pipeline.history.cleanup.snapshots import forget, hold_still
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -150,7 +151,9 @@ def _remove_some(session: Session, engine: Engine, table: HistoryTable, rows: Co
         engine.name(table.name), _lost(engine, table), _free(engine, "r", table.name, (ROOT, table.instance))
     )
     with session.transaction():
+        hold_still(session, engine)
         ids = [row[0] for row in session.execute(select, {"held": list(held), "size": _CHUNK})]
+        forget(session, engine, table.name, ids)
         count, owned = run_delete(session, engine, table, sql.SQL("id_ = ANY(%s)"), [ids])
         rows[BYTES_TABLE] += delete_contents(session, engine, roots=[], ids=owned) if owned else 0
     return count

@@ -15,6 +15,7 @@ from psycopg import sql
 
 from archival_pipeline.catalogue.camunda import BYTES_TABLE, ROOT, ROOTS_TABLE, RUNTIME_OWNERS
 from archival_pipeline.history.cleanup.selecting import NOT_RUNNING
+from archival_pipeline.history.cleanup.snapshots import INSTANCES, forget, hold_still
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,12 +34,14 @@ class Removed:
         rows: rows by table, without prefix.
         locked: roots that somebody else had locked.
         running: roots with a member that runs after all, or is on hold.
+        snapshots: stored variable snapshots.
     """
 
     roots: int = 0
     rows: Counter[str] = field(default_factory=Counter)
     locked: list[str] = field(default_factory=list)
     running: list[str] = field(default_factory=list)
+    snapshots: int = 0
 
     def add(self, other: Removed) -> None:
         """Take another transaction's part in."""
@@ -46,6 +49,7 @@ class Removed:
         self.rows.update(other.rows)
         self.locked += other.locked
         self.running += other.running
+        self.snapshots += other.snapshots
 
 
 def remove_hierarchies(session: Session, due: Due, wanted: Sequence[str]) -> Removed:
@@ -58,11 +62,13 @@ def remove_hierarchies(session: Session, due: Due, wanted: Sequence[str]) -> Rem
     """
     removed = Removed()
     with session.transaction():
+        hold_still(session, due.engine)
         roots, removed.locked = _lock(session, due, wanted)
         if roots:
             members, removed.running = members_of(session, due, roots)
             free = [root for root in roots if root not in set(removed.running)]
             keys = Keys.of(session, due.engine, free, [member for root in free for member in members[root]])
+            removed.snapshots = forget(session, due.engine, INSTANCES, keys.members)
             removed.rows = _delete(session, due.engine, keys)
             removed.roots = len(free)
     return removed

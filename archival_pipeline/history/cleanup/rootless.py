@@ -19,6 +19,7 @@ from archival_pipeline.history.cleanup.removal import (
     of_history,
     run_delete,
 )
+from archival_pipeline.history.cleanup.snapshots import forget, hold_still
 
 if TYPE_CHECKING:
     from archival_pipeline.history.cleanup.database import Engine, Session
@@ -33,10 +34,11 @@ def remove_rootless(session: Session, due: Due) -> Removed:
     engine = due.engine
     contents: list[str] = []
     with session.transaction():
+        hold_still(session, engine)
         for table in engine.tables:
             if table.name in {BYTES_TABLE, ROOTS_TABLE, *_DECISIONS} or not engine.has(table.name, REMOVAL):
                 continue
-            count, owned = _expired(session, due, table)
+            count, owned = _expired(session, due, table, removed)
             removed.rows[table.name] += count
             contents += owned
         contents += _decisions(session, due, removed)
@@ -66,8 +68,10 @@ def _ids(session: Session, due: Due, table: HistoryTable) -> list[str]:
     return [row[0] for row in session.execute(_select(due, table), values)]
 
 
-def _expired(session: Session, due: Due, table: HistoryTable) -> tuple[int, list[str]]:
-    return run_delete(session, due.engine, table, sql.SQL("id_ = ANY(%s)"), [_ids(session, due, table)])
+def _expired(session: Session, due: Due, table: HistoryTable, removed: Removed) -> tuple[int, list[str]]:
+    ids = _ids(session, due, table)
+    removed.snapshots += forget(session, due.engine, table.name, ids)
+    return run_delete(session, due.engine, table, sql.SQL("id_ = ANY(%s)"), [ids])
 
 
 def _decisions(session: Session, due: Due, removed: Removed) -> list[str]:

@@ -150,9 +150,9 @@ def _by_rows(session: Session, due: Due, around: Surroundings, outcome: Outcome)
     """The engine's rule, transaction by transaction, as long as one of its deletions was full."""
     more = True
     while more and not around.over:
-        rows = compatible.remove_rows(session, due)
+        rows, snapshots = compatible.remove_rows(session, due)
         more = max(rows.values(), default=0) >= due.cleanup.batch_size
-        outcome.add(Outcome(removed=Removed(roots=rows["act_hi_procinst"], rows=rows), batches=1))
+        outcome.add(Outcome(removed=Removed(roots=rows["act_hi_procinst"], rows=rows, snapshots=snapshots), batches=1))
         around.progress(outcome)
     outcome.stopped = more
 

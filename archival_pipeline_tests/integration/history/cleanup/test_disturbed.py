@@ -16,6 +16,7 @@ import pytest
 from archival_pipeline.database.connections import Limits, connect
 from archival_pipeline.history.cleanup.orphans import find_orphans, remove_orphans
 from archival_pipeline_tests.bench_cleanup import engines_own
+from archival_pipeline_tests.support import stored_snapshots
 from archival_pipeline_tests.support.camunda import camunda_settings
 from archival_pipeline_tests.support.camunda_cleanup import around, content, fill, run, without
 from archival_pipeline_tests.support.processes import wait_until
@@ -86,6 +87,22 @@ def kill_and_finish(settings: CamundaSettings, scene: Scene, statement: int) -> 
 def test_killed_in_mid_run(primary_database: DatabaseSettings, statement: int) -> None:
     scene = fill(primary_database, hierarchies=_HIERARCHIES)
     assert kill_and_finish(camunda_settings(primary_database), scene, statement) == -signal.SIGKILL
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("statement", [22, 24, 36, 92])
+def test_killed_with_stored_snapshots(primary_database: DatabaseSettings, statement: int) -> None:
+    scene = fill(primary_database, hierarchies=_HIERARCHIES)
+    settings = camunda_settings(primary_database)
+    stored_snapshots.refer_to_everything(settings)
+    assert killed_at(statement, settings, scene).returncode == -signal.SIGKILL
+    assert stored_snapshots.dangling(settings) == 0
+    run(settings, scene)
+    assert stored_snapshots.dangling(settings) == 0
+    with connect(settings, purpose="test", autocommit=True) as session:
+        counts = "SELECT (SELECT count(*) FROM public_snapshots.stored_snapshot), count(*) FROM act_hi_procinst"
+        stored, instances = session.execute(counts).fetchone() or (0, 1)
+    assert stored == instances, "what was not removed has its snapshot still"
 
 
 @pytest.mark.slow

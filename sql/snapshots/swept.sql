@@ -1,0 +1,3 @@
+-- Notes when lost snapshots last went.
+UPDATE stored_progress
+SET swept_at = %(now)s
