@@ -17,6 +17,7 @@ from archival_pipeline.commands import (
     moving,
     output,
     steering,
+    stored_variables,
     upkeep,
     variables,
 )
@@ -90,6 +91,7 @@ for command in (
     imixs.imixs,
 ):
     cli.add_command(command)
+variables.variables.add_command(stored_variables.stored)
 
 
 def main() -> int:

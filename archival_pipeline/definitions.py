@@ -16,6 +16,7 @@ from archival_pipeline.defs import (
     schedules,
     upkeep,
     variables,
+    variables_stored,
 )
 from archival_pipeline.defs.resources import Mover
 from archival_pipeline.settings import load_nightly
@@ -33,6 +34,7 @@ defs = Definitions(
         *imixs.JOBS,
         *interim.JOBS,
         *variables.JOBS,
+        *variables_stored.JOBS,
     ],
     schedules=[
         schedules.nightly_backup_schedule(load_nightly()),
@@ -47,6 +49,7 @@ defs = Definitions(
         *history.SENSORS,
         *imixs.SENSORS,
         *interim_triggers.SENSORS,
+        *variables_stored.SENSORS,
     ],
     assets=[*archive_checks.ASSETS, *history.ASSETS, *imixs.ASSETS],
     asset_checks=[*archive_checks.ASSET_CHECKS, *history.ASSET_CHECKS, *imixs.ASSET_CHECKS],

@@ -120,6 +120,7 @@ _MEANINGS = {
     HTTPStatus.FORBIDDEN: "The token lacks the role for this.",
     HTTPStatus.NOT_FOUND: "There is no such thing.",
     HTTPStatus.CONFLICT: "Another operation is at work; `auditId` names it.",
+    HTTPStatus.BAD_GATEWAY: "The engine's REST API refused, or gave no answer; the summary says what was done before.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is larger than the service takes.",
     HTTPStatus.SERVICE_UNAVAILABLE: (
         "A database, Dagster or the identity server cannot be reached, the configuration is wrong "

@@ -72,7 +72,7 @@ def activities(process_instance_id: str, **criteria: Any) -> None:
 def show(activity_instance_id: str, at: str, *, after_outputs: bool) -> None:
     """Show the variables that an activity instance saw."""
     wanted = service.Moment(activity_instance_id, Boundary(at), after_outputs)
-    _answer_snapshot(documents.snapshot(service.show(service.camunda(), wanted, now=_now())))
+    answer_snapshot(documents.snapshot(service.show(service.camunda(), wanted, now=_now())))
 
 
 @variables.command(cls=JsonCommand)
@@ -81,7 +81,7 @@ def show(activity_instance_id: str, at: str, *, after_outputs: bool) -> None:
 def at(process_instance_id: str, moment: datetime) -> None:
     """Show all variables of a process instance at a moment, such as 2026-03-01T12:00:00+0200."""
     wanted = service.Moment(process_instance_id=process_instance_id, at=moment)
-    _answer_snapshot(documents.snapshot(service.show(service.camunda(), wanted, now=_now())))
+    answer_snapshot(documents.snapshot(service.show(service.camunda(), wanted, now=_now())))
 
 
 @variables.command(cls=JsonCommand)
@@ -115,7 +115,8 @@ def download(change_id: str, target: Path) -> None:
 
 
 @variables.command(cls=JsonCommand)
-@click.argument("activity_instance_id")
+@click.argument("activity_instance_id", required=False)
+@click.option("--stored", "stored_id", type=click.IntRange(1), help="A stored snapshot, in place of the id and --at.")
 @_boundary
 @click.option("--cancel", multiple=True, help="Activity or transition instance to cancel; may be repeated.")
 @click.option("--ancestor", help="The live scope instance to start in, where there are several.")
@@ -126,12 +127,23 @@ def download(change_id: str, target: Path) -> None:
 @click.option("--skip-io-mappings", is_flag=True, help="As the engine's option.")
 @click.option("--annotation", help="For the engine's operation log.")
 @click.option("--output", "target", type=click.Path(dir_okay=False, path_type=Path), help="Save the plan; a new file.")
-def plan(activity_instance_id: str, at: str, target: Path | None, *, after_outputs: bool, **wishes: Any) -> None:
+def plan(
+    activity_instance_id: str | None,
+    stored_id: int | None,
+    target: Path | None,
+    *,
+    at: str,
+    after_outputs: bool,
+    **wishes: Any,
+) -> None:
     """Make a plan that puts a snapshot back, and change nothing.
 
     A running instance is modified, a finished one is started anew. Save the plan with --output, read it, then apply it.
     """
-    wanted = service.Moment(activity_instance_id, Boundary(at), after_outputs)
+    if (activity_instance_id is None) == (stored_id is None):
+        message = "Name an activity instance, or a stored snapshot with --stored."
+        raise click.UsageError(message)
+    wanted = service.Moment(activity_instance_id, Boundary(at), after_outputs, stored_id=stored_id)
     wished = Wishes(**wishes | {"cancel": tuple(wishes["cancel"]), "accept": frozenset(wishes["accept"])})
     made = restoring.plan(service.camunda(), restoring.rest(), wanted, wished, plan_id=str(uuid.uuid4()), now=_now())
     if target is not None:
@@ -166,7 +178,9 @@ def audits(process_instance_id: str) -> None:
     answer({"audits": shown}, lambda console: console.print(drawn))
 
 
-def _answer_snapshot(document: Mapping[str, Any]) -> None:
+def answer_snapshot(document: Mapping[str, Any]) -> None:
+    """Print a snapshot."""
+
     def show_it(console: Console) -> None:
         for name in _LISTS:
             if document[name]:

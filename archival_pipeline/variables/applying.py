@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from archival_pipeline.variables import planning, state
 from archival_pipeline.variables.failures import EngineError, PlanRefusedError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from archival_pipeline.variables.plan import Plan
     from archival_pipeline.variables.planning import Wishes
     from archival_pipeline.variables.service import Shown
+    from archival_pipeline.variables.state import Ended, Live
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,15 +93,44 @@ def check(engine: Engine, plan: Plan) -> None:
     Raises:
         PlanRefusedError: it moved on.
     """
+    found: Live | Ended
     if plan.operation == "modify":
-        found = state.live(engine, plan.process_instance_id).fingerprint()
+        found = state.live(engine, plan.process_instance_id)
+        _require_own(plan, _of_instance(found))
     else:
-        found = state.ended(engine, plan.process_instance_id).fingerprint()
-    if found != plan.expects:
+        found = state.ended(engine, plan.process_instance_id)
+        _require_own(plan, {("POST", f"/process-definition/{quote(found.definition_id, safe='')}/start")})
+    if found.fingerprint() != plan.expects:
         raise PlanRefusedError(
             f"The instance {plan.process_instance_id} moved on since the plan was made: "
             "a token, an execution or a variable is not as it was. Nothing was sent.",
             resolve="Make a new plan. Suspend the instance before, if it moves on faster than you read.",
+        )
+
+
+def _of_instance(live: Live) -> set[tuple[str, str]]:
+    """The requests that change this instance, and nothing else."""
+    executions = {execution for node in live.nodes.values() for execution in node.execution_ids}
+    place = f"/process-instance/{quote(live.id, safe='')}"
+    return {
+        ("POST", f"{place}/variables"),
+        ("PUT", f"{place}/suspended"),
+        ("POST", f"{place}/modification"),
+        *(("POST", f"/execution/{quote(execution, safe='')}/localVariables") for execution in executions),
+    }
+
+
+def _require_own(plan: Plan, allowed: set[tuple[str, str]]) -> None:
+    """A plan comes from outside and is sent with our credentials: it may change what it is about, and nothing else.
+
+    Raises:
+        PlanRefusedError: a step is about something else.
+    """
+    strange = [f"{step.method} {step.path}" for step in plan.steps if (step.method, step.path) not in allowed]
+    if strange:
+        raise PlanRefusedError(
+            f"The plan is not about {plan.process_instance_id} alone, as it is now: {strange[0]}. Nothing was sent.",
+            resolve="Apply a plan as it was made. If it was, the instance moved on: make a new plan.",
         )
 
 

@@ -13,7 +13,9 @@ from archival_pipeline.api.archival.dagster import Dagster
 from archival_pipeline.api.archival.metrics import ArchiveCollector
 from archival_pipeline.api.archival.state import Archive, workers_of
 from archival_pipeline.api.server import host_of, serve
+from archival_pipeline.api.variables import restoring
 from archival_pipeline.api.variables import routes as variables
+from archival_pipeline.api.variables.working import TAG as VARIABLES
 from archival_pipeline.errors import ConfigurationError
 from archival_pipeline.settings import load_settings
 from archival_pipeline.settings_api import load_api
@@ -51,8 +53,11 @@ def archival_app(found: Settings | ConfigurationError, settings: ApiSettings) ->
         description=_DESCRIPTION,
         version=version("archival-pipeline"),
         base=base,
-        tags=[selecting.TAG, moving.TAG, audits.TAG, variables.TAG, health.TAG],
-        slow_paths={f"{base}/bpm{moving.DELETE_PATH}": limits.delete_seconds},
+        tags=[selecting.TAG, moving.TAG, audits.TAG, VARIABLES, health.TAG],
+        slow_paths={
+            f"{base}/bpm{moving.DELETE_PATH}": limits.delete_seconds,
+            f"{base}/bpm{restoring.APPLY_PATH}": limits.delete_seconds,
+        },
     )
     workers, pools = workers_of(limits)
     app = create_app(about, limits, tokens_of(settings.security), close=pools.close)

@@ -1,4 +1,12 @@
-"""HTTP routes that read variable snapshots.
+"""HTTP routes on variable snapshots.
 
-Not here: planning and applying, which are commands and a Dagster job.
+::
+
+    routes      what ran, snapshots, differences, bytes of values
+    stored      stored snapshots
+    restoring   plan, apply, and what was sent
+    bodies      requests and answers
+    working     threads and errors of all of them
+
+Not here: what the operations do (``variables/``).
 """

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
@@ -14,21 +13,14 @@ from pydantic import AwareDatetime
 
 from archival_pipeline.api import pages
 from archival_pipeline.api.auth import Access, requires
-from archival_pipeline.api.errors import ApiError, responses
-from archival_pipeline.api.variables import bodies
+from archival_pipeline.api.errors import responses
+from archival_pipeline.api.variables import bodies, restoring, stored
+from archival_pipeline.api.variables.working import GROUP, ID, TAG, run
 from archival_pipeline.api.workers import Workers
 from archival_pipeline.settings_api import LimitSettings
-from archival_pipeline.variables import documents, failures, service
+from archival_pipeline.variables import documents, service
 from archival_pipeline.variables.cut import Boundary
-from archival_pipeline.variables.failures import SnapshotError
 from archival_pipeline.variables.listing import Criteria
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-TAG = {"name": "variables", "description": "The variables of a Camunda process instance as an activity saw them."}
-_GROUP = "variables"
-_STATUSES = {failures.NOT_FOUND: HTTPStatus.NOT_FOUND}
 
 router = APIRouter(
     prefix="/variables",
@@ -44,15 +36,14 @@ router = APIRouter(
     ),
 )
 
-_ID = r"^[^\x00-\x1f]{1,320}$"
 _ProcessId = Annotated[
-    str, Path(alias="processInstanceId", pattern=_ID, description="The process instance.", examples=["3e41167d"])
+    str, Path(alias="processInstanceId", pattern=ID, description="The process instance.", examples=["3e41167d"])
 ]
 _ActivityId = Annotated[
     str,
     Path(
         alias="activityInstanceId",
-        pattern=_ID,
+        pattern=ID,
         description="The activity instance, as the list of them names it.",
         examples=["approve:3e593280"],
     ),
@@ -62,24 +53,9 @@ _At = Annotated[Literal["start", "end"], Query(description="Before entry, or at 
 
 def install(app: FastAPI, prefix: str, limits: LimitSettings) -> None:
     """Add the routes and their threads to an app."""
-    app.state.variable_workers = Workers({_GROUP: limits.sessions})
-    app.include_router(router, prefix=prefix)
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """History that cannot answer is a conflict with what is stored, not a fault of the service."""
-    try:
-        yield
-    except SnapshotError as error:
-        status = _STATUSES.get(error.code, HTTPStatus.CONFLICT)
-        raise ApiError(status, error.code, error.summary, resolve=error.resolve) from error
-
-
-async def _run(request: Request, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
-    workers: Workers = request.app.state.variable_workers
-    with _told():
-        return await workers.run(_GROUP, function, *arguments, **named)
+    app.state.variable_workers = Workers({GROUP: limits.sessions})
+    for part in (router, stored.router, restoring.router):
+        app.include_router(part, prefix=prefix)
 
 
 @router.get(
@@ -119,7 +95,7 @@ async def activity_instances(
         page_size=pages.size_of_page(request, page_size),
     )
     settings = service.camunda()
-    rows, total = await _run(request, service.activities, settings, process_instance_id, criteria)
+    rows, total = await run(request, service.activities, settings, process_instance_id, criteria)
     response.headers[pages.TOTAL_HEADER] = str(total)
     return documents.activities(rows, ZoneInfo(settings.time_zone))
 
@@ -137,7 +113,7 @@ async def process_snapshot(
 ) -> dict[str, Any]:
     """Show every variable that was alive, each with its owner; changes of that millisecond count."""
     wanted = service.Moment(process_instance_id=process_instance_id, at=moment)
-    return documents.snapshot(await _run(request, service.show, service.camunda(), wanted, now=_now()))
+    return documents.snapshot(await run(request, service.show, service.camunda(), wanted, now=_now()))
 
 
 @router.get(
@@ -157,7 +133,7 @@ async def activity_snapshot(
 ) -> dict[str, Any]:
     """Show what was visible, what was hidden by nearer variables, and what history cannot say for sure."""
     wanted = service.Moment(activity_instance_id, Boundary(at), after_outputs)
-    return documents.snapshot(await _run(request, service.show, service.camunda(), wanted, now=_now()))
+    return documents.snapshot(await run(request, service.show, service.camunda(), wanted, now=_now()))
 
 
 @router.get(
@@ -168,14 +144,14 @@ async def activity_snapshot(
 )
 async def diff(
     request: Request,
-    before: Annotated[str, Query(pattern=_ID, description="Activity instance of the first snapshot.")],
-    after: Annotated[str, Query(pattern=_ID, description="Activity instance of the second snapshot.")],
+    before: Annotated[str, Query(pattern=ID, description="Activity instance of the first snapshot.")],
+    after: Annotated[str, Query(pattern=ID, description="Activity instance of the second snapshot.")],
     before_at: Annotated[_At, Query(alias="beforeAt")] = "start",
     after_at: Annotated[_At, Query(alias="afterAt")] = "end",
 ) -> dict[str, Any]:
     """Name each variable that was added, removed, changed, moved to another owner, or is uncertain on one side."""
     sides = (service.Moment(before, Boundary(before_at)), service.Moment(after, Boundary(after_at)))
-    return documents.difference(*await _run(request, service.diff, service.camunda(), *sides, now=_now()))
+    return documents.difference(*await run(request, service.diff, service.camunda(), *sides, now=_now()))
 
 
 @router.get(
@@ -187,10 +163,10 @@ async def diff(
 )
 async def content(
     request: Request,
-    change_id: Annotated[str, Path(alias="changeId", pattern=_ID, description="The `changeId` of a snapshot.")],
+    change_id: Annotated[str, Path(alias="changeId", pattern=ID, description="The `changeId` of a snapshot.")],
 ) -> Response:
     """Download a binary, file or object value as it is stored."""
-    value = await _run(request, service.content, service.camunda(), change_id)
+    value = await run(request, service.content, service.camunda(), change_id)
     name = quote(value.file_name or "value.bin", safe="")
     headers = {
         # What a process stored is never shown as a page of this service.

@@ -91,5 +91,9 @@ def test_routes_list_show_compare_and_download(golden: CamundaSettings, tmp_path
 
 def test_without_a_camunda_database_the_routes_say_so(tmp_path: Path) -> None:
     with rest.service({}, tmp_path) as client:
-        answer = client.get("/bpm/variables/activity-instances/x/snapshot")
-        assert (answer.status_code, answer.json()["errorCode"]) == (503, "INVALID_CONFIG")
+        for answer in (
+            client.get("/bpm/variables/activity-instances/x/snapshot"),
+            client.get("/bpm/variables/stored-snapshots"),
+            client.post("/bpm/variables/plans", json={"activityInstanceId": "x"}),
+        ):
+            assert (answer.status_code, answer.json()["errorCode"]) == (503, "INVALID_CONFIG")
