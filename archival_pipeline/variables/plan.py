@@ -6,14 +6,25 @@ A plan holds values of variables; keep the file as safe as the engine's database
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from archival_pipeline.errors import RequestError
 
 Operation = Literal["modify", "restart"]
+
+
+def _no_step(part: str) -> str:
+    """Refuse what a path would take for a step instead of a name."""
+    if part in {".", ".."}:
+        message = "is no id"
+        raise ValueError(message)
+    return part
+
+
+_Id = Annotated[str, Field(pattern=r"^[^\x00-\x1f]{1,320}$"), AfterValidator(_no_step)]
 
 
 class _Document(BaseModel):
@@ -39,16 +50,16 @@ class Step(_Document):
 class Plan(_Document):
     """What would be sent, what would not, and what the instance must look like for it."""
 
-    version: Literal[1] = 1
+    version: Literal[1] = Field(default=1, description="Of the form of this document.")
     plan_id: str = Field(pattern=r"^[A-Za-z0-9-]{1,64}$", description="A plan is applied once, known by this.")
     made_at: str = Field(description="When it was made.")
     operation: Operation = Field(description="Modify a running instance, or restart a finished one.")
-    process_instance_id: str = Field(description="The instance.")
-    process_definition_id: str = Field(description="Its definition.")
-    activity_instance_id: str = Field(description="Whose snapshot.")
+    process_instance_id: _Id = Field(description="The instance.")
+    process_definition_id: _Id = Field(description="Its definition.")
+    activity_instance_id: _Id = Field(description="Whose snapshot.")
     at: Literal["start", "end"] = Field(description="Which moment of it.")
     after_outputs: bool = Field(default=False, description="Whether output parameters count.")
-    target_activity_id: str = Field(description="Where the token goes.")
+    target_activity_id: _Id = Field(description="Where the token goes.")
     expects: str = Field(description="Fingerprint of the instance; if it differs, the plan is refused.")
     steps: list[Step] = Field(description="Requests in their order.")
     inexact: list[Remark] = Field(default_factory=list, description="What cannot be put back as it was.")

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from archival_pipeline.variables import storing
 from archival_pipeline_tests.support import camunda, dagster_runs, rest
+from archival_pipeline_tests.support.engine_server import engine_server
 from archival_pipeline_tests.support.identity_server import identity_server
 
 if TYPE_CHECKING:
@@ -41,8 +43,14 @@ CHECKS = (
 def test_service_keeps_to_its_document(
     dagster_archive: Archive, camunda_database: CamundaSettings, tmp_path: Path
 ) -> None:
+    storing.prepare(camunda_database)
     environment = dagster_archive.environment | camunda.variables(camunda_database)
-    with identity_server(tmp_path) as identity, dagster_runs.ui(environment, tmp_path) as ui:
+    with (
+        identity_server(tmp_path) as identity,
+        engine_server(tmp_path, {"definitions": {}, "instances": {}, "history": {}}) as engine,
+        dagster_runs.ui(environment, tmp_path) as ui,
+    ):
+        environment |= engine.variables()
         told = {"DAGSTER_WEBSERVER_URL": f"http://127.0.0.1:{ui.port}", "API_DELETE_SECONDS": "4"}
         with rest.service(environment, tmp_path, **told, **identity.variables()) as client:
             command = [

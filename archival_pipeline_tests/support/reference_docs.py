@@ -208,6 +208,7 @@ PARTS: dict[str, tuple[str, Callable[[], str]]] = {
     "camunda": ("docs/configuration.md", lambda: settings_of(settings_camunda.CamundaSettings)),
     "cleanup": ("docs/configuration.md", lambda: settings_of(settings_cleanup.CleanupSettings)),
     "camunda_rest": ("docs/configuration.md", lambda: settings_of(settings_variables.CamundaRestSettings)),
+    "stored_snapshots": ("docs/configuration.md", lambda: settings_of(settings_variables.StoredSnapshotSettings)),
     "alerts": ("docs/configuration.md", lambda: settings_of(settings_operations.AlertSettings)),
     "upkeep": ("docs/configuration.md", lambda: settings_of(settings_operations.UpkeepSettings)),
     "service": ("docs/configuration.md", lambda: settings_of(settings_api.ServiceSettings)),

@@ -45,6 +45,9 @@ SETTINGS: dict[str, str] = {
     **{f"CAMUNDA_DB_{name}": words for name, words in _CONNECTION.items()},
     "CAMUNDA_DB_NAME": "Database of the Camunda engine.",
     "CAMUNDA_DB_SCHEMA_NAME": "Schema with its tables.",
+    "CAMUNDA_DB_SNAPSHOTS_SCHEMA_NAME": "Schema of our own for [stored variable snapshots](variables.md#stored-"
+    "snapshots). By default the schema and the prefix, with `_snapshots` behind: `public_snapshots`. Two engines of "
+    "one database need two.",
     "CAMUNDA_DB_TABLE_PREFIX": "What the engine's `databaseTablePrefix` puts before each table name, without a schema.",
     "CAMUNDA_TIME_ZONE": "IANA zone of the engine's JVM. Its times carry no zone; the windows are in this zone too.",
     "historyCleanupEnabled": "Whether history is removed at all.",
@@ -98,6 +101,8 @@ SETTINGS: dict[str, str] = {
     "CAMUNDA_REST_TOKEN": "Bearer token, instead of user and password.",
     "CAMUNDA_REST_CA_CERT_PATH": "File with the engine's CA certificate. Without it, the system's own list counts.",
     "CAMUNDA_REST_TIMEOUT_SECONDS": "How long to wait for one answer.",
+    "VARIABLES_STORED_SNAPSHOTS": "Of which activities snapshots are stored: "
+    '`{"<definition key>": ["<activity id>", …]}`; `*` is each activity. Nothing is stored at first.',
     **{f"HISTORY_DB_{name}": words for name, words in _CONNECTION.items()},
     "HISTORY_DB_NAME": "Database of the execution history. It must exist.",
     "HISTORY_DB_SCHEMA_NAME": "Its schema; `history migrate` creates it.",

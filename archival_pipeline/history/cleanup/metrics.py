@@ -26,6 +26,7 @@ def numbers(outcome: Outcome) -> dict[str, int | float]:
         "removed hierarchies": outcome.removed.roots,
         "removed instances": outcome.rows[ROOTS_TABLE],
         "removed rows": rows,
+        "removed variable snapshots": outcome.removed.snapshots,
         "left over": outcome.left,
         "locked by others": len(set(outcome.removed.locked)),
         "set aside": len(outcome.set_aside),
