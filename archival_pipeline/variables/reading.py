@@ -121,11 +121,6 @@ def _waits(jobs: Iterable[tuple[Any, ...]]) -> list[Wait]:
     return list(found.values())
 
 
-def activities_of(reader: Reader, process: Process) -> list[Activity]:
-    """The activity instances alone."""
-    return list(map(Activity._make, _rows(reader, "camunda/variables_activities", process.id)))
-
-
 def values_of(reader: Reader, change_ids: Iterable[str], *, inline_bytes: int = INLINE_BYTES) -> dict[str, Value]:
     """The values of changes, by their ids.
 

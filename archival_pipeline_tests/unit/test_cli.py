@@ -64,11 +64,15 @@ def test_no_command_shows_the_help_and_is_no_success(capsys: pytest.CaptureFixtu
 
 def commands() -> list[click.Command]:
     """Every command, those of groups one by one."""
-    return [
-        command
-        for one in cli.commands.values()
-        for command in (one.commands.values() if isinstance(one, click.Group) else [one])
-    ]
+    found: list[click.Command] = []
+    waiting = list(cli.commands.values())
+    while waiting:
+        one = waiting.pop(0)
+        if isinstance(one, click.Group):
+            waiting += one.commands.values()
+        else:
+            found.append(one)
+    return found
 
 
 @pytest.mark.parametrize("command", commands(), ids=lambda command: command.name)
