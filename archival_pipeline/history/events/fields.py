@@ -122,6 +122,9 @@ TASK = Entity(
 )
 
 ENTITIES: dict[Kind, Entity] = {"process": PROCESS, "task": TASK}
+FIELDS: dict[Kind, dict[str, Field]] = {
+    kind: {described.name: described for described in entity.fields} for kind, entity in ENTITIES.items()
+}
 
 # Fields of a process row that only the two system variables say.
 VARIABLE_FIELDS = {

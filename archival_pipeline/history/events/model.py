@@ -8,9 +8,9 @@ in SQL, against what the row holds already (``store/writing.py``).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from archival_pipeline.history.events.fields import ENTITIES
+from archival_pipeline.history.events.fields import ENTITIES, FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     from archival_pipeline.history.events.fields import Entity, Field, Kind, Value
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryEvent:
-    """A change of one row.
+class HistoryEvent(NamedTuple):
+    """A change of one row; a tuple, because thousands of them are made each second.
 
     Attributes:
         kind: which kind of row.
@@ -54,13 +53,19 @@ class Folded:
 
     def take(self, event: HistoryEvent) -> None:
         """Put one more event in."""
-        for described in event.entity.fields:
-            if described.name not in event.values:
-                continue
-            cell = (event.version, event.values[described.name])
-            known = self.cells.get(described.name)
-            if known is None or _rank(described, cell) > _rank(described, known):
-                self.cells[described.name] = cell
+        version, cells, fields = event.version, self.cells, FIELDS[event.kind]
+        for name, value in event.values.items():
+            known = cells.get(name)
+            described = fields[name]
+            if known is None:
+                newer = True
+            elif described.final == () and known[0] != version:
+                # What the rank of most fields comes down to.
+                newer = known[0] < version
+            else:
+                newer = _rank(described, (version, value)) > _rank(described, known)
+            if newer:
+                cells[name] = (version, value)
 
 
 def fold(events: Iterable[HistoryEvent]) -> list[Folded]:
@@ -68,9 +73,10 @@ def fold(events: Iterable[HistoryEvent]) -> list[Folded]:
     rows: dict[tuple[Kind, str], Folded] = {}
     for event in events:
         key = (event.kind, event.entity_id)
-        if key not in rows:
-            rows[key] = Folded(event.kind, event.entity_id)
-        rows[key].take(event)
+        row = rows.get(key)
+        if row is None:
+            row = rows[key] = Folded(event.kind, event.entity_id)
+        row.take(event)
     return [rows[key] for key in sorted(rows)]
 
 

@@ -12,7 +12,10 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from archival_pipeline.history.events.fields import ENTITIES
 from archival_pipeline.history.events.model import HistoryEvent
@@ -81,7 +84,7 @@ def encode(event: HistoryEvent, topics: Topics) -> Message:
     return Message(
         topic=topics.of(event.kind),
         key=event.entity_id,
-        value=json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(),
+        value=orjson.dumps(body),
         headers=tuple((name, value.encode()) for name, value in headers.items()),
     )
 
@@ -95,42 +98,56 @@ def decode(record: Record, topics: Topics) -> HistoryEvent | None:
     if record.value is None:
         return None
     entity = ENTITIES[topics.kind_of(record.topic)]
-    body = _body(record.value)
-    entity_id = _text(entity.key, body.get(entity.key.name))
+    body, suspect = _body(record.value)
+    headers = record.texts()
+    entity_id = _text(entity.key, body.get(entity.key.name), suspect=suspect)
     if not entity_id:
         message = f"{entity.key.name} is missing"
         raise UnreadableError(message)
-    own_version = record.header(VERSION_HEADER)
-    said = _said(record, entity) if own_version is not None else _not_null(body, entity)
+    own_version = headers.get(VERSION_HEADER)
+    said = _said(headers.get(FIELDS_HEADER) or "", entity.kind) if own_version is not None else _not_null(body, entity)
     return HistoryEvent(
         kind=entity.kind,
         entity_id=entity_id,
-        values={described.name: _read(described, body.get(described.name)) for described in said},
-        version=_version(own_version) if own_version is not None else _version_of_time(record),
-        event_type=record.header(EVENT_TYPE_HEADER) or "PATCH",
-        event_id=record.header(ID_HEADER) or f"{record.topic}-{record.partition}-{record.offset}",
+        values={described.name: _read(described, body.get(described.name), suspect=suspect) for described in said},
+        version=_version(own_version) if own_version is not None else _version_of_time(record, headers),
+        event_type=headers.get(EVENT_TYPE_HEADER) or "PATCH",
+        event_id=headers.get(ID_HEADER) or f"{record.topic}-{record.partition}-{record.offset}",
     )
 
 
-def _body(value: bytes) -> Mapping[str, Any]:
+def _body(value: bytes) -> tuple[Mapping[str, Any], bool]:
+    """The document, and whether its texts may hold what cannot be stored.
+
+    The quick reader takes UTF-8 without lone surrogates only; then an escape is the one way for such a character.
+    """
     try:
-        body = json.loads(value)
-    except (ValueError, RecursionError) as error:
-        message = "the value is not JSON"
-        raise UnreadableError(message) from error
+        body, suspect = orjson.loads(value), b"\\u" in value
+    except orjson.JSONDecodeError:
+        body, suspect = _slowly(value), True
     if not isinstance(body, dict):
         message = "the value is not a JSON object"
         raise UnreadableError(message)
-    return body
+    return body, suspect
 
 
-def _said(record: Record, entity: Entity) -> list[Field]:
-    names = (record.header(FIELDS_HEADER) or "").split(",")
-    return [described for described in entity.fields if described.name in names]
+def _slowly(value: bytes) -> Any:
+    """What the quick reader refuses and the platform's writers may send, such as a byte order mark."""
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError) as error:
+        message = "the value is not JSON"
+        raise UnreadableError(message) from error
 
 
-def _not_null(body: Mapping[str, Any], entity: Entity) -> list[Field]:
-    return [described for described in entity.fields if body.get(described.name) is not None]
+@lru_cache(maxsize=1_024)
+def _said(names: str, kind: Kind) -> tuple[Field, ...]:
+    found = names.split(",")
+    return tuple(described for described in ENTITIES[kind].fields if described.name in found)
+
+
+def _not_null(body: Mapping[str, Any], entity: Entity) -> tuple[Field, ...]:
+    return tuple(described for described in entity.fields if body.get(described.name) is not None)
 
 
 def _version(text: str) -> int:
@@ -140,10 +157,10 @@ def _version(text: str) -> int:
     return int(text)
 
 
-def _version_of_time(record: Record) -> int:
+def _version_of_time(record: Record, headers: Mapping[str, str]) -> int:
     # Our versions are microseconds. Within one millisecond the offset keeps the order of the partition.
-    timestamp = _number(record.header(TIME_HEADER), record.timestamp)
-    offset = _number(record.header(OFFSET_HEADER), record.offset)
+    timestamp = _number(headers.get(TIME_HEADER), record.timestamp)
+    offset = _number(headers.get(OFFSET_HEADER), record.offset)
     return max(timestamp, 0) * 1000 + offset % 1000 + 1
 
 
@@ -151,17 +168,17 @@ def _number(text: str | None, otherwise: int) -> int:
     return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) < _DIGITS else otherwise
 
 
-def _read(described: Field, value: Any) -> Value:
+def _read(described: Field, value: Any, *, suspect: bool) -> Value:
     if value is None:
         return None
-    text = _text(described, value)
+    text = _text(described, value, suspect=suspect)
     return _time(described, text) if described.is_time else text
 
 
-def _text(described: Field, value: Any) -> str:
+def _text(described: Field, value: Any, *, suspect: bool) -> str:
     if value is None:
         return ""
-    if not isinstance(value, str) or _UNSTORABLE.search(value):
+    if not isinstance(value, str) or (suspect and _UNSTORABLE.search(value)):
         message = f"{described.name} is not a text that can be stored"
         raise UnreadableError(message)
     return value
@@ -171,7 +188,8 @@ def _time(described: Field, text: str) -> datetime:
     if _TIME.fullmatch(text):
         try:
             moment = datetime.fromisoformat(text.removesuffix("Z")[:26])
-            return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+            below = moment.microsecond % 1000
+            return moment.replace(microsecond=moment.microsecond - below) if below else moment
         except ValueError:
             pass
     message = f"{described.name} is not a time such as 2026-01-31T23:59:59.999Z"

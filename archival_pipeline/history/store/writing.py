@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import psycopg
 
-    from archival_pipeline.history.events.fields import Entity, Field
+    from archival_pipeline.history.events.fields import Entity, Field, Value
     from archival_pipeline.history.events.model import Folded, HistoryEvent
 
 
@@ -44,10 +44,23 @@ def write(session: psycopg.Connection[Any], events: Sequence[HistoryEvent]) -> i
 def _upsert(session: psycopg.Connection[Any], entity: Entity, rows: Sequence[Folded]) -> int:
     if not rows:
         return 0
-    columns: list[list[Any]] = [[row.entity_id for row in rows]]
-    columns += [[row.cells.get(described.name, _SILENT)[1] for row in rows] for described in entity.fields]
-    columns.append([_versions(row, entity) for row in rows])
+    columns = [_array([row.entity_id for row in rows])]
+    for described in entity.fields:
+        name = described.name
+        columns.append(_array([row.cells.get(name, _SILENT)[1] for row in rows]))
+    columns.append(_array([_versions(row, entity) for row in rows]))
     return session.execute(_statement(entity), columns).rowcount
+
+
+def _array(values: Sequence[Value]) -> str:
+    """The values as PostgreSQL reads an array of them; the driver's own way takes several times as long."""
+    return "{" + ",".join(["NULL" if value is None else _quoted(str(value)) for value in values]) + "}"
+
+
+def _quoted(text: str) -> str:
+    if "\\" in text or '"' in text:
+        text = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'
 
 
 _SILENT = (0, None)

@@ -7,11 +7,12 @@ how long messages are kept (``store/retention.py``).
 
 from __future__ import annotations
 
-import base64
+from binascii import a2b_base64, b2a_base64
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import psycopg
-from psycopg.types.json import Jsonb
+from psycopg.types.json import set_json_loads
 
 from archival_pipeline import errors
 from archival_pipeline.database.connections import Limits, connect
@@ -61,8 +62,8 @@ class TableProducer:
 
 
 def _row(message: Message) -> tuple[Any, ...]:
-    headers = [[name, base64.b64encode(value).decode()] for name, value in message.headers]
-    return (message.topic, message.key, message.value, Jsonb(headers))
+    headers = [(name, b2a_base64(value, newline=False).decode()) for name, value in message.headers]
+    return (message.topic, message.key, message.value, orjson.dumps(headers).decode())
 
 
 class TableConsumer:
@@ -123,6 +124,7 @@ class TableConsumer:
         if self._session is None or self._session.closed:
             limits = Limits(idle_in_transaction=0)
             self._session = connect(self._database, purpose="history subscriber", limits=limits, autocommit=True)
+            set_json_loads(orjson.loads, self._session)
             self._session.execute(f"LISTEN {_CHANNEL}")
             self._places = None
         return self._session
@@ -162,5 +164,5 @@ def _record(topic: str, row: tuple[Any, ...]) -> Record:
         timestamp=timestamp,
         key=key,
         value=value,
-        headers=tuple((name, base64.b64decode(content)) for name, content in headers),
+        headers=tuple([(name, a2b_base64(content)) for name, content in headers]),
     )
