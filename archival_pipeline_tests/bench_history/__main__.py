@@ -175,7 +175,7 @@ async def _ask(database: DatabaseSettings) -> list[tuple[str, list[float]]]:
                 seconds.append(time.perf_counter() - started)
                 response.raise_for_status()
             found.append((path, seconds))
-    app.state.history.sessions.close()
+    app.state.history.pools.close()
     return found
 
 

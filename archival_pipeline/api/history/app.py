@@ -9,14 +9,19 @@ import uvicorn
 from archival_pipeline.api import logs
 from archival_pipeline.api.app import About, create_app
 from archival_pipeline.api.history import problems, routes
-from archival_pipeline.api.history.sessions import Sessions
+from archival_pipeline.api.history.metrics import LagCollector
 from archival_pipeline.api.history.state import HistoryState
 from archival_pipeline.api.history.tokens import TokenVerifier
 from archival_pipeline.api.metrics import exposition
 from archival_pipeline.api.workers import Workers
+from archival_pipeline.database.connections import Limits
+from archival_pipeline.database.pools import SessionPools
+from archival_pipeline.history import service
 from archival_pipeline.settings_history import load_history_api, load_history_database, load_history_limits
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from fastapi import FastAPI, Response
 
     from archival_pipeline.settings import DatabaseSettings
@@ -24,6 +29,7 @@ if TYPE_CHECKING:
     from archival_pipeline.settings_history import HistoryApiSettings
 
 _STOP_SECONDS = 20
+_LIMITS = Limits(lock_timeout=1_000, statement_timeout=10_000)
 _TOKEN_WORKERS = 4
 
 
@@ -40,13 +46,19 @@ class _OwnTokens:
         return None
 
 
-def history_app(database: DatabaseSettings, settings: HistoryApiSettings, limits: LimitSettings) -> FastAPI:
+def history_app(
+    database: DatabaseSettings,
+    settings: HistoryApiSettings,
+    limits: LimitSettings,
+    lag: Callable[[], Mapping[str, int]] = lambda: service.lag(service.load()),
+) -> FastAPI:
     """The app of the history interface; nothing is connected yet.
 
     Args:
         database: of the history.
         settings: whose tokens are believed, and how answers look.
         limits: how much one caller may take.
+        lag: says how many records of each topic wait.
     """
     about = About(
         title="Business processes history service",
@@ -54,11 +66,12 @@ def history_app(database: DatabaseSettings, settings: HistoryApiSettings, limits
         version="1.0",
         base="",
     )
-    app = create_app(about, limits, _OwnTokens())
+    pools = SessionPools(limits.sessions, _LIMITS)
+    app = create_app(about, limits, _OwnTokens(), close=pools.close)
     problems.install(app)
-    sessions = Sessions(database)
-    workers = Workers({"history": limits.sessions, "tokens": _TOKEN_WORKERS})
-    app.state.history = HistoryState(settings, workers, sessions, TokenVerifier(settings))
+    workers = Workers({"history": limits.sessions, "tokens": _TOKEN_WORKERS}, within=pools.use)
+    app.state.history = HistoryState(settings, workers, database, pools, TokenVerifier(settings))
+    app.state.metrics.registry.register(LagCollector(lag))
     app.include_router(routes.router)
 
     def metrics() -> Response:

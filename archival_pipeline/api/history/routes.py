@@ -10,6 +10,7 @@ from fastapi.security import APIKeyHeader
 
 from archival_pipeline.api.history import problems, rows, tokens
 from archival_pipeline.api.history.titles import language_of
+from archival_pipeline.database.connections import short_session
 from archival_pipeline.errors import RequestError
 from archival_pipeline.history.store import queries
 from archival_pipeline.history.store.queries import Page
@@ -98,4 +99,9 @@ async def tasks(request: Request, user: User, page: Asked) -> list[rows.Finished
 
 async def _ask(request: Request, question: Callable[[psycopg.Connection[Any]], T]) -> T:
     state = _state(request)
-    return await state.workers.run("history", state.sessions.ask, question)
+
+    def answer() -> T:
+        with short_session(state.database, "reading the execution history") as session:
+            return question(session)
+
+    return await state.workers.run("history", answer)

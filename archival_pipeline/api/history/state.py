@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from archival_pipeline.api.history.sessions import Sessions
     from archival_pipeline.api.history.tokens import TokenVerifier
     from archival_pipeline.api.workers import Workers
+    from archival_pipeline.database.pools import SessionPools
+    from archival_pipeline.settings import DatabaseSettings
     from archival_pipeline.settings_history import HistoryApiSettings
 
 
@@ -18,5 +19,6 @@ class HistoryState:
 
     settings: HistoryApiSettings
     workers: Workers
-    sessions: Sessions
+    database: DatabaseSettings
+    pools: SessionPools
     verifier: TokenVerifier

@@ -117,7 +117,7 @@ def new_app(
             database = backup_databases.fresh(backup_databases.template("execution history", migrate))
             opened.callback(backup_databases.drop, database)
             app = history_app(database, settings, LimitSettings.model_validate({}))
-            opened.callback(app.state.history.sessions.close)
+            opened.callback(app.state.history.pools.close)
             return app, database
 
         yield make
