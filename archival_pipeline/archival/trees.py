@@ -21,6 +21,7 @@ Trees = dict[int, list[int]]
 
 # Reason code -> what it means, for people. The order is the order in which one reason is chosen for a tree.
 REASONS = {
+    "on_hold": "an instance of the tree, or of its family, is on legal hold",
     "running_member": "the instance has not ended",
     "live_state": "the engine still holds state, a work item or a session of the instance",
     "open_task": "a task of the instance is open",
