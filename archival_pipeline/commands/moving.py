@@ -103,7 +103,7 @@ def _run(direction: Direction, filters: Filters, options: Options, *, agreed: bo
         )
         raise click.UsageError(message)
     settings = load_settings()
-    if must_ask and not _agrees(settings, direction, filters):
+    if must_ask and not _agrees(settings, direction, filters, options.audit_id):
         click.echo("Nothing was done.", err=True)
         return ExitCode.FAILED
     form = form_of_call()
@@ -125,14 +125,17 @@ def _run(direction: Direction, filters: Filters, options: Options, *, agreed: bo
 _GO_ON = "Finished batches stay finished; run the same command again to go on."
 
 
-def _agrees(settings: Settings, direction: Direction, filters: Filters) -> bool:
+def _agrees(settings: Settings, direction: Direction, filters: Filters, audit_id: str | None) -> bool:
     sides = {"primary": settings.primary, "backup": settings.backup}
     origin, destination = sides[direction.origin], sides[direction.destination]
-    selected = service.count(settings, filters, direction.origin)
+    if audit_id is None:
+        selected = f"{service.count(settings, filters, direction.origin)} instance(s) are"
+    else:
+        selected = f"{service.count_moved(settings, audit_id, filters, direction.origin)} tree(s) of {audit_id} are"
     doing = f"Move them with their descendants to {destination.database} on {destination.host}?"
     if not direction.copies:
         doing = "Delete them with their descendants?"
-    found = f"{selected} instance(s) are selected in {origin.database} on {origin.host} (the {direction.origin})."
+    found = f"{selected} selected in {origin.database} on {origin.host} (the {direction.origin})."
     return click.confirm(f"{found} {doing}", err=True)
 
 
