@@ -31,12 +31,13 @@ def _days(given: str) -> int:
     return days
 
 
-class _Retention(_Environment):
+class Retention(_Environment):
     """What both have in common; the names stand in the two classes below."""
 
     enabled: bool
     time_to_live: str | None
     time_to_live_of: Annotated[dict[str, int | None], NoDecode]
+    since: Literal["ended", "archived"]
     opens: str
     closes: str
     pause_ms: Annotated[int, Field(ge=0, le=600_000)]
@@ -77,7 +78,7 @@ class _Retention(_Environment):
         return given
 
 
-class ProcessCleanupSettings(_Retention):
+class ProcessCleanupSettings(Retention):
     """The removal of jBPM history from the primary."""
 
     enabled: bool = Field(False, validation_alias=_named("processHistoryCleanupEnabled"))
@@ -85,6 +86,8 @@ class ProcessCleanupSettings(_Retention):
     time_to_live_of: Annotated[dict[str, int | None], NoDecode] = Field(
         {}, validation_alias=_named("processHistoryTimeToLiveOfDefinitions")
     )
+    # What is archived is no longer in the primary.
+    since: Literal["ended"] = "ended"
     opens: str = Field("20:00", validation_alias=_named("processHistoryCleanupBatchWindowStartTime"))
     closes: str = Field("22:00", validation_alias=_named("processHistoryCleanupBatchWindowEndTime"))
     pause_ms: Annotated[int, Field(ge=0, le=600_000)] = Field(
@@ -102,7 +105,7 @@ class ProcessCleanupSettings(_Retention):
         return self
 
 
-class BackupRetentionSettings(_Retention):
+class BackupRetentionSettings(Retention):
     """The removal of archived trees from the backup."""
 
     enabled: bool = Field(False, validation_alias=_named("backupRetentionEnabled"))

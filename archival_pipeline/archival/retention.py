@@ -19,9 +19,10 @@ from archival_pipeline.archival.filters import parse_filters
 from archival_pipeline.archival.keys import array_literal
 from archival_pipeline.archival.ledger import Ledger
 from archival_pipeline.archival.move import open_move
-from archival_pipeline.archival.options import parse_options
+from archival_pipeline.archival.options import Expiry, parse_options
 from archival_pipeline.database.connections import short_session
 from archival_pipeline.database.sqlfiles import load_sql
+from archival_pipeline.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,9 +32,10 @@ if TYPE_CHECKING:
     from archival_pipeline.archival.filters import Filters
     from archival_pipeline.archival.move import Move
     from archival_pipeline.archival.operating import Progress
-    from archival_pipeline.archival.options import Expiry, Options
+    from archival_pipeline.archival.options import Options
     from archival_pipeline.archival.steps import Plan
     from archival_pipeline.settings import Settings
+    from archival_pipeline.settings_retention import Retention
 
 # Trees whose rows are counted for a forecast; the others are taken to be like them.
 _SAMPLE = 200
@@ -100,6 +102,30 @@ class Expired:
     stayed: Mapping[str, int]
     quarantined: int
     left: int
+
+
+def expiry_of(part: Retention) -> Expiry:
+    """The times to live of the settings."""
+    return Expiry(since=part.since, days=part.default_days, days_of=part.time_to_live_of)
+
+
+def deadline(part: Retention, zone: str, now: datetime, *, immediate: bool) -> datetime | None:
+    """When a run that starts now has to stop; None for never.
+
+    Raises:
+        RequestError: the window is shut, and nobody said `immediate`.
+    """
+    if immediate:
+        return None
+    closing = Window(*part.window, zone).closing(now)
+    if closing is None:
+        raise errors.RequestError(
+            f"The window {part.opens} to {part.closes} ({zone}) is shut.",
+            resolve="Wait for the window, or set immediate to run outside it.",
+            field="immediate",
+            value=immediate,
+        )
+    return closing
 
 
 def run(
