@@ -37,7 +37,6 @@ class Retention(_Environment):
     enabled: bool
     time_to_live: str | None
     time_to_live_of: Annotated[dict[str, int | None], NoDecode]
-    since: Literal["ended", "archived"]
     opens: str
     closes: str
     pause_ms: Annotated[int, Field(ge=0, le=600_000)]
@@ -86,8 +85,6 @@ class ProcessCleanupSettings(Retention):
     time_to_live_of: Annotated[dict[str, int | None], NoDecode] = Field(
         {}, validation_alias=_named("processHistoryTimeToLiveOfDefinitions")
     )
-    # What is archived is no longer in the primary.
-    since: Literal["ended"] = "ended"
     opens: str = Field("20:00", validation_alias=_named("processHistoryCleanupBatchWindowStartTime"))
     closes: str = Field("22:00", validation_alias=_named("processHistoryCleanupBatchWindowEndTime"))
     pause_ms: Annotated[int, Field(ge=0, le=600_000)] = Field(

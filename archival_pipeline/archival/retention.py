@@ -22,6 +22,7 @@ from archival_pipeline.archival.move import open_move
 from archival_pipeline.archival.options import Expiry, parse_options
 from archival_pipeline.database.connections import short_session
 from archival_pipeline.database.sqlfiles import load_sql
+from archival_pipeline.settings_retention import BackupRetentionSettings
 from archival_pipeline.window import Window
 
 if TYPE_CHECKING:
@@ -105,8 +106,9 @@ class Expired:
 
 
 def expiry_of(part: Retention) -> Expiry:
-    """The times to live of the settings."""
-    return Expiry(since=part.since, days=part.default_days, days_of=part.time_to_live_of)
+    """The times to live of the settings; what is in the primary was not archived, so there they count from the end."""
+    since = part.since if isinstance(part, BackupRetentionSettings) else "ended"
+    return Expiry(since=since, days=part.default_days, days_of=part.time_to_live_of)
 
 
 def deadline(part: Retention, zone: str, now: datetime, *, immediate: bool) -> datetime | None:

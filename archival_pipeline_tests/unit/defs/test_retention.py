@@ -61,9 +61,7 @@ def test_a_tick_inside_the_window_removes_until_its_end(kind: retention.Kind, jo
 
 @BOTH
 @pytest.mark.usefixtures("environment")
-def test_a_tick_outside_the_window_is_skipped_with_the_reason(
-    kind: retention.Kind, job: JobDefinition
-) -> None:
+def test_a_tick_outside_the_window_is_skipped_with_the_reason(kind: retention.Kind, job: JobDefinition) -> None:
     for now in (OPENING - timedelta(seconds=1), CLOSING):
         requests, reason = tick(kind, job, now)
         assert requests == []
