@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from archival_pipeline.archival import selection, trees
+from archival_pipeline.archival import expiry, selection, trees
 from archival_pipeline.archival.keys import array_literal
 from archival_pipeline.database.sqlfiles import load_sql
 from archival_pipeline.errors import RequestError
@@ -25,7 +25,7 @@ def count(move: Move) -> int:
     """How many instances the operation picks now."""
     origin = move.control.session(move.direction.origin)
     with origin.transaction():
-        if move.options.audit_id is None:
+        if move.options.audit_id is None and expiry.expiry_of(move) is None:
             return selection.count(origin, move.bound_filters)
         return len(_selected(move, origin))
 
@@ -44,7 +44,7 @@ def pick(move: Move) -> tuple[int, list[int]]:
 def _selected(move: Move, origin: psycopg.Connection[Any]) -> list[int]:
     """What the filters pick; of an audit, what it moved and the filters pick besides."""
     if move.options.audit_id is None:
-        return selection.find(origin, move.bound_filters)
+        return expiry.expired(move, origin, selection.find(origin, move.bound_filters))
     backup = move.control.session("backup")
     with backup.transaction():
         moved = moved_by(backup, move.options.audit_id)

@@ -109,10 +109,10 @@ def _run(direction: Direction, filters: Filters, options: Options, *, agreed: bo
     form = form_of_call()
     form.audit_id = str(uuid.uuid4())
     try:
-        with _stoppable(), _progress(shown=not form.json) as progress:
+        with stoppable(), _progress(shown=not form.json) as progress:
             outcome = operating.run(settings, direction, form.audit_id, filters, options, progress)
     except Stopped as stop:
-        complain(CancelledError.code, f"The {direction.operation} was stopped by {stop}.", _GO_ON)
+        complain(CancelledError.code, f"The {direction.operation} was stopped by {stop}.", GO_ON)
         return 128 + stop.number
     except CancelledError as error:
         complain(error.code, error.summary, error.resolve)
@@ -122,7 +122,7 @@ def _run(direction: Direction, filters: Filters, options: Options, *, agreed: bo
     return ExitCode.QUARANTINED if outcome.totals.trees_quarantined else ExitCode.OK
 
 
-_GO_ON = "Finished batches stay finished; run the same command again to go on."
+GO_ON = "Finished batches stay finished; run the same command again to go on."
 
 
 def _agrees(settings: Settings, direction: Direction, filters: Filters, audit_id: str | None) -> bool:
@@ -140,7 +140,7 @@ def _agrees(settings: Settings, direction: Direction, filters: Filters, audit_id
 
 
 @contextmanager
-def _stoppable() -> Iterator[None]:
+def stoppable() -> Iterator[None]:
     """Turn the first SIGINT or SIGTERM into :class:`Stopped`; later ones find the work being ended already."""
     numbers = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not signal.SIG_IGN]
 
