@@ -103,6 +103,14 @@ class Instance:
     def empty(self) -> None:
         self._do("empty")
 
+    def keep(self) -> None:
+        """Remember documents and entries as they are now."""
+        self._do("keep")
+
+    def give_back(self) -> None:
+        """Have them as they were when they were kept."""
+        self._do("give_back")
+
     def _do(self, verb: str, **asked: Any) -> Any:
         return self.http.post(f"/_control/{verb}", json=asked).raise_for_status().json()
 

@@ -6,6 +6,7 @@ Beside the engine's own paths there is ``/_control``, by which a test saves docu
 from __future__ import annotations
 
 import base64
+import copy
 import json
 import re
 import socket
@@ -38,6 +39,7 @@ class Instance:
         self.faults: list[dict[str, Any]] = []
         self.calls: list[str] = []
         self.opened = threading.Event()
+        self.kept: tuple[dict[str, wire.Items], list[Entry]] = ({}, [])
 
     def fault(self, call: str) -> dict[str, Any] | None:
         with self.engine.lock:
@@ -282,6 +284,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def _control_ids(self) -> list[str]:
         return sorted(self.instance.engine.documents)
+
+    def _control_keep(self) -> None:
+        """Remember documents and entries as they are now."""
+        self.instance.kept = copy.deepcopy((self.instance.engine.documents, self.instance.engine.entries))
+
+    def _control_give_back(self) -> None:
+        """Have them as they were."""
+        self.instance.engine.documents, self.instance.engine.entries = copy.deepcopy(self.instance.kept)
 
     def _control_empty(self) -> None:
         self.instance.engine.documents.clear()
