@@ -190,9 +190,11 @@ class Story:
 
     def start(self, command: str = "", number: int = 0) -> int:
         """Begin a command that dies at this point; return its process."""
-        environment = self.scene.environment() | {"BACKUP_LANES": "1", "BACKUP_MANIFEST_MINUTES": "0"}
+        environment = (
+            self.scene.environment() | {"BACKUP_LANES": "1", "BACKUP_MANIFEST_MINUTES": "0"} | dict(self.job.keeping)
+        )
         arguments = [str(self.stand.folder / "points"), str(number), "imixs", command or self.command]
-        return self.stand.program.start(arguments, environment | self.job.keeping)
+        return self.stand.program.start(arguments, {**environment, **self.job.keeping})
 
     def run(self, command: str = "", number: int = 0) -> int:
         """The same to its end; return its exit code."""

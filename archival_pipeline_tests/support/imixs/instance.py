@@ -74,6 +74,10 @@ class Instance:
     def calls(self) -> list[str]:
         return list(self._do("calls"))
 
+    def seconds(self) -> float:
+        """Between the first and the latest call since this was asked last."""
+        return float(self._do("seconds"))
+
     def entries(self) -> list[list[str]]:
         """Id, topic and snapshot of every entry of the event log."""
         return list(self._do("entries"))

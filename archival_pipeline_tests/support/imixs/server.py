@@ -38,12 +38,14 @@ class Instance:
         self.tokens: dict[str, str] = {}
         self.faults: list[dict[str, Any]] = []
         self.calls: list[str] = []
+        self.span = (0.0, 0.0)
         self.opened = threading.Event()
         self.kept: tuple[dict[str, wire.Items], list[Entry]] = ({}, [])
 
     def fault(self, call: str) -> dict[str, Any] | None:
         with self.engine.lock:
             self.calls.append(call)
+            self.span = (self.span[0] or time.monotonic(), time.monotonic())
             for fault in self.faults:
                 if re.search(fault["call"], call) and fault["times"] > 0:
                     if fault.get("skip", 0) > 0:
@@ -121,8 +123,8 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(status, content, cut=len(content) // 2)
         elif action == "flip":
             self._answer(status, content.replace(b"QUFB", b"QUFC", 1))
-        elif action == "slow":
-            time.sleep(0.01)
+        elif action.startswith("slow"):
+            time.sleep(int(action.removeprefix("slow ")) / 1000)
             self._answer(status, content)
         else:
             self._answer(status, content)
@@ -259,6 +261,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def _control_calls(self) -> list[str]:
         return list(self.instance.calls)
+
+    def _control_seconds(self) -> float:
+        """Between the first and the latest call since this was asked last."""
+        first, last = self.instance.span
+        self.instance.span = (0.0, 0.0)
+        return last - first
 
     def _control_entries(self) -> list[list[str]]:
         return [[entry.id, entry.topic, entry.ref] for entry in self.instance.engine.listed(None, 0)]

@@ -85,8 +85,7 @@ def install(points: Points) -> None:
     statements.install(points)
     _after(ftplib.FTP, "putcmd", points, lambda _, line: f"FTP {line.partition(' ')[0]}")
     _after(ftplib.FTP, "getresp", points, lambda _: "FTP answer")
-    _pieces(ftplib.FTP_TLS, "retrbinary", points, 1)
-    _pieces(ftplib.FTP_TLS, "storbinary", points, 3)
+    _upload(points)
     _after(BaseClient, "_make_api_call", points, lambda _, operation, __: f"S3 {operation}")
     _after(os, "replace", points, lambda *_: "rename")
     _after(os, "fsync", points, lambda *_: "fsync")
@@ -107,23 +106,14 @@ def _after(owner: Any, name: str, points: Points, describe: Callable[..., str]) 
     setattr(owner, name, outer)
 
 
-def _pieces(owner: type, name: str, points: Points, callback: int) -> None:
-    """A point after each piece of a file; the callback stands at this place of the arguments."""
-    inner = getattr(owner, name)
+def _upload(points: Points) -> None:
+    """A point after each piece of a file; what is read back changes nothing until its answer has come."""
+    inner = ftplib.FTP_TLS.storbinary
 
-    def outer(self: Any, *arguments: Any) -> Any:
-        given = [*arguments, *[None] * (callback + 1 - len(arguments))]
-        taken = given[callback]
+    def outer(self: ftplib.FTP_TLS, cmd: str, file: Any, blocksize: int) -> str:
+        return inner(self, cmd, file, blocksize, lambda _: points.at("FTP a piece of a file"))
 
-        def take(piece: bytes) -> None:
-            if taken is not None:
-                taken(piece)
-            points.at(f"FTP a piece by {name}")
-
-        given[callback] = take
-        return inner(self, *given)
-
-    setattr(owner, name, outer)
+    ftplib.FTP_TLS.storbinary = outer  # type: ignore[assignment,method-assign]
 
 
 def _requests(points: Points) -> None:
