@@ -385,6 +385,7 @@ def test_killed_at_some_points_the_next_run_settles_all(name: str, stand: Stand)
 
 
 @pytest.mark.faults
+@pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", JOBS)
 def test_killed_at_every_point_the_next_run_settles_all(name: str, stand: Stand) -> None:
@@ -398,6 +399,7 @@ def test_killed_at_every_point_the_next_run_settles_all(name: str, stand: Stand)
 
 
 @pytest.mark.faults
+@pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", ["backup to FTP with a history", "full backup to a folder", "restore from FTP"])
 def test_killed_while_the_instance_is_at_any_call(name: str, stand: Stand) -> None:
