@@ -117,9 +117,9 @@ history_publish = _job(
 history_subscribe = _job(
     "history_subscribe",
     subscribe_to_changes,
-    "Bring the history up to date with the stream; ends when no record waits.\n\n**Locks** the rows of the history that "
-    "it writes, a batch at a time; nothing of the engine. **Safe to run again**: a record that was taken before is "
-    "known by its version.",
+    "Bring the history up to date with the stream; ends when no record waits.\n\n**Locks** the rows of the history "
+    "that it writes, a batch at a time; nothing of the engine. **Safe to run again**: a record that was taken before "
+    "is known by its version.",
 )
 history_replay_dead_letters = _job(
     "history_replay_dead_letters",

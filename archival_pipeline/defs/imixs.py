@@ -171,7 +171,8 @@ imixs_restore = _job(
     "imixs_restore",
     restore_files,
     "Bring snapshots back into the instance. A dry run unless `dryRun` is false. Newer data in the instance is never "
-    "overwritten unless `force` is set.\n\n**Locks** nothing. **Safe to run again**: what is there already is passed over.",
+    "overwritten unless `force` is set.\n\n**Locks** nothing. **Safe to run again**: what is there already is "
+    "passed over.",
 )
 
 
