@@ -113,8 +113,9 @@ class InterimSettings(_Environment):
     engine: Literal["auto", "camunda", "jbpm"] = Field("auto", validation_alias=AliasChoices("INTERIM_ENGINE"))
     cleanup_enabled: bool = Field(False, validation_alias=AliasChoices("INTERIM_CLEANUP_ENABLED"))
     batch_size: Annotated[int, Field(ge=1, le=5_000)] = Field(
-        1_000, validation_alias=AliasChoices("INTERIM_BATCH_SIZE")
+        2_000, validation_alias=AliasChoices("INTERIM_BATCH_SIZE")
     )
+    lanes: Annotated[int, Field(ge=1, le=8)] = Field(2, validation_alias=AliasChoices("INTERIM_LANES"))
     overlap_hours: Annotated[int, Field(ge=1, le=720)] = Field(
         24, validation_alias=AliasChoices("INTERIM_OVERLAP_HOURS")
     )

@@ -65,7 +65,7 @@ def cleanup(*, retry_now: bool, from_the_beginning: bool, stop_at: datetime | No
             everything.books.due_at_once()
         work = everything.cleanup(until(stop_at))
         read = work.read_ended(everything.places.interim.batch_size)
-        reports = [asdict(work.clean(store)) for store in _present(work)]
+        reports = [asdict(everything.clean(store, work.stop)) for store in _present(work)]
         waiting = [asdict(one) for one in everything.books.backlog()]
 
     def show(console: Console) -> None:

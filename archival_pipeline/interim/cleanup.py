@@ -55,6 +55,16 @@ class StoreReport:
     down: str | None = None
     again: int = 0
 
+    def merge(self, other: StoreReport) -> None:
+        """Add what another lane has done."""
+        self.add(other.removed, other.bytes)
+        self.pieces += other.pieces
+        self.processes += other.processes
+        self.withheld += other.withheld
+        self.again += other.again
+        self.failed |= other.failed
+        self.down = self.down or other.down
+
     def add(self, removed: Mapping[str, int], size: int) -> None:
         """Count what is gone."""
         for place, count in removed.items():

@@ -55,7 +55,8 @@ class FilesOutcome:
 def open_files(settings: FileSettings) -> FileStore:
     """A store that connects when it is first used; the bucket is named in the path, as Ceph wants it."""
     secret = settings.secret_key.get_secret_value() if settings.secret_key else None
-    client = boto3.client(
+    # A session of its own: the common one must not be used by two lanes at once.
+    client = boto3.session.Session().client(
         "s3",
         endpoint_url=settings.endpoint,
         aws_access_key_id=settings.access_key,

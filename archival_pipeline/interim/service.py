@@ -5,7 +5,9 @@ What Dagster and the command line call. Not here: the work (``cleanup.py``, ``sw
 
 from __future__ import annotations
 
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -33,6 +35,8 @@ from archival_pipeline.settings_interim import load_backup, load_interim, load_s
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from archival_pipeline.interim.books import Store
+    from archival_pipeline.interim.cleanup import StoreReport
     from archival_pipeline.interim.engines import EngineName
     from archival_pipeline.interim.file_store import FileStore
     from archival_pipeline.settings import DatabaseSettings
@@ -94,6 +98,29 @@ class Opened:
         """What removes the data of ended processes."""
         patience = Patience(self.sleep)
         return Cleanup(self.engine, self.books, Judge(self.engine), self.redis, self.files, patience, stop)
+
+    def clean(self, store: Store, stop: Callable[[], bool]) -> StoreReport:
+        """Do the work of one store that is due, in lanes: while one waits for a server, another one computes."""
+        due = sum(waiting.due for waiting in self.books.backlog() if waiting.store == store)
+        more = min(self.places.interim.lanes, due) - 1
+        if more < 1:
+            return self.cleanup(stop).clean(store)
+        halted = threading.Event()
+
+        def lane() -> StoreReport:
+            with opened(self.places, self.sleep) as everything:
+                return everything.cleanup(lambda: halted.is_set() or stop()).clean(store)
+
+        with ThreadPoolExecutor(more) as pool:
+            others = [pool.submit(lane) for _ in range(more)]
+            try:
+                report = self.cleanup(stop).clean(store)
+                for other in others:
+                    report.merge(other.result())
+            finally:
+                # Whoever stops this lane, as Dagster does by an exception, means all of them.
+                halted.set()
+        return report
 
     def sweeper(self, stop: Callable[[], bool], grace: timedelta | None = None) -> Sweeper:
         """What removes the data that was left behind."""

@@ -281,7 +281,7 @@ class Stage:
             cleanup = everything.cleanup(lambda: False)
             cleanup.read_ended(page)
             stores = (("redis", everything.redis), ("files", everything.files))
-            return {name: cleanup.clean(name) for name, there in stores if there is not None}  # type: ignore[arg-type]
+            return {name: everything.clean(name, lambda: False) for name, there in stores if there is not None}  # type: ignore[arg-type]
 
     def sweep(self, *, grace: timedelta = timedelta(0), dry_run: bool = False) -> SweepReport:
         """One whole sweep."""
