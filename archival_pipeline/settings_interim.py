@@ -148,6 +148,33 @@ class InterimSettings(_Environment):
         return self
 
 
+class KeepSettings(_Environment):
+    """Whether interim data is kept, encrypted, before it is removed."""
+
+    before_delete: bool = Field(False, validation_alias=AliasChoices("INTERIM_ARCHIVE_BEFORE_DELETE"))
+    recipients: str | None = Field(None, validation_alias=AliasChoices("INTERIM_ARCHIVE_RECIPIENTS"))
+    identity_path: Path | None = Field(None, validation_alias=AliasChoices("INTERIM_ARCHIVE_IDENTITY_PATH"))
+    days: Annotated[int, Field(ge=1, le=36_500)] | None = Field(
+        None, validation_alias=AliasChoices("INTERIM_ARCHIVE_DAYS")
+    )
+
+    @model_validator(mode="after")
+    def _for_somebody(self) -> KeepSettings:
+        if self.before_delete and not self.recipients:
+            message = "INTERIM_ARCHIVE_BEFORE_DELETE needs INTERIM_ARCHIVE_RECIPIENTS: nothing is kept in clear"
+            raise ValueError(message)
+        return self
+
+
+def load_keep() -> KeepSettings:
+    """Read whether interim data is kept.
+
+    Raises:
+        ConfigurationError: one message that names every wrong variable.
+    """
+    return read_part(KeepSettings)
+
+
 def load_stores() -> tuple[RedisSettings, FileSettings]:
     """Read where the two stores are; either may say that it is not configured.
 

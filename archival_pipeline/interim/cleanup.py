@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from archival_pipeline.interim.engines import Ended, EngineReader
     from archival_pipeline.interim.file_store import FileStore
     from archival_pipeline.interim.judging import Judge
+    from archival_pipeline.interim.keeping import Keeper
     from archival_pipeline.interim.keys import Parsed
     from archival_pipeline.interim.outages import Patience
     from archival_pipeline.interim.redis_store import RedisStore
@@ -84,6 +85,7 @@ class Cleanup:
         files: None when there is no file store.
         patience: how often a store is tried.
         stop: asked before each piece of work.
+        keeper: keeps everything before it is removed; None where nothing is kept.
     """
 
     engine: EngineReader
@@ -93,6 +95,7 @@ class Cleanup:
     files: FileStore | None
     patience: Patience
     stop: Callable[[], bool]
+    keeper: Keeper | None = None
 
     def read_ended(self, page_size: int) -> int:
         """Write down as work what has ended since the last time; return how many processes that are."""
@@ -165,6 +168,10 @@ class Cleanup:
         report.failed |= unread
         found = {process: self._keys_of(one, members.get(process, ())) for process, one in owned.items()}
         may_go = self._judged(found, members, report)
+        if self.keeper is not None:
+            refused = self.keeper.keep_keys(self.redis, may_go, members)
+            report.failed |= refused
+            may_go = {process: keys for process, keys in may_go.items() if process not in refused}
         removal = self.redis.remove({key for keys in may_go.values() for key in keys})
         report.add(removal.removed, removal.bytes)
         if removal.failed:
@@ -196,7 +203,9 @@ class Cleanup:
                 report.failed[process] = STILL_RUNS
                 continue
             listed = members.get(process, ())
-            may_go[process] = [key for key in of_one if verdicts[key] == "over" or self._is_ours(of_one[key], key, listed)]
+            may_go[process] = [
+                key for key in of_one if verdicts[key] == "over" or self._is_ours(of_one[key], key, listed)
+            ]
             if len(may_go[process]) < len(of_one):
                 report.withheld += len(of_one) - len(may_go[process])
                 if any(verdicts[key] == "running" for key in of_one):
@@ -217,6 +226,8 @@ class Cleanup:
         runs = self.engine.running(roots).trees
         report.failed |= dict.fromkeys(runs, STILL_RUNS)
         for page in self.files.files_of([root for root in roots if root not in runs]):
+            if self.keeper is not None:
+                self.keeper.keep_files(self.files, page)
             removal = self.files.remove(page)
             report.add({self.files.bucket: removal.removed}, removal.bytes)
             report.failed |= removal.failed

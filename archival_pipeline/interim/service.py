@@ -9,7 +9,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -17,20 +17,24 @@ import psycopg
 
 from archival_pipeline import errors
 from archival_pipeline.database.connections import Limits, connect
+from archival_pipeline.interim.archive import Archive
 from archival_pipeline.interim.books import Books
 from archival_pipeline.interim.cleanup import Cleanup
 from archival_pipeline.interim.engines import EngineReader, cursor_from
 from archival_pipeline.interim.file_store import open_files
 from archival_pipeline.interim.judging import Judge
+from archival_pipeline.interim.keeping import Keeper
 from archival_pipeline.interim.keys import Keyspaces
 from archival_pipeline.interim.outages import Patience
 from archival_pipeline.interim.redis_client import open_redis
 from archival_pipeline.interim.redis_store import RedisStore
+from archival_pipeline.interim.restoring import Restorer
+from archival_pipeline.interim.sealing import Seal
 from archival_pipeline.interim.sweeper import Sweeper
 from archival_pipeline.interim.tokens import TokenKeeper
 from archival_pipeline.settings import load_settings
 from archival_pipeline.settings_camunda import load_camunda
-from archival_pipeline.settings_interim import load_backup, load_interim, load_stores
+from archival_pipeline.settings_interim import KeepSettings, load_backup, load_interim, load_keep, load_stores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,6 +63,7 @@ class Places:
         files: the bucket.
         interim: what to do.
         table_prefix: what Camunda puts before the names of its tables.
+        keep: whether anything is kept before it is removed.
     """
 
     engine_name: EngineName
@@ -69,6 +74,7 @@ class Places:
     files: FileSettings
     interim: InterimSettings
     table_prefix: str = ""
+    keep: KeepSettings | None = None
 
     def require_a_store(self) -> None:
         """Refuse to work on nothing.
@@ -93,11 +99,27 @@ class Opened:
     redis: RedisStore | None
     files: FileStore | None
     sleep: Callable[[float], None]
+    archive: Archive
+
+    @property
+    def keeper(self) -> Keeper | None:
+        """What keeps data before it is removed; None where that is not wished."""
+        return Keeper(self.archive) if self.places.keep is not None and self.places.keep.before_delete else None
+
+    def restorer(self) -> Restorer:
+        """What puts back what was kept."""
+        return Restorer(self.archive, self.redis, self.files, Patience(self.sleep))
+
+    def forget_expired(self) -> int:
+        """Delete what was kept for longer than it is to be; return how many things that were."""
+        days = self.places.keep.days if self.places.keep is not None else None
+        return self.archive.forget_older_than(days) if days is not None else 0
 
     def cleanup(self, stop: Callable[[], bool]) -> Cleanup:
         """What removes the data of ended processes."""
         patience = Patience(self.sleep)
-        return Cleanup(self.engine, self.books, Judge(self.engine), self.redis, self.files, patience, stop)
+        judge = Judge(self.engine)
+        return Cleanup(self.engine, self.books, judge, self.redis, self.files, patience, stop, self.keeper)
 
     def clean(self, store: Store, stop: Callable[[], bool]) -> StoreReport:
         """Do the work of one store that is due, in lanes: while one waits for a server, another one computes."""
@@ -108,8 +130,10 @@ class Opened:
         halted = threading.Event()
 
         def lane() -> StoreReport:
-            with opened(self.places, self.sleep) as everything:
-                return everything.cleanup(lambda: halted.is_set() or stop()).clean(store)
+            # Sessions of its own; the clients of the stores take calls from several threads.
+            with _databases(self.places) as (engine, books, archive):
+                own = replace(self, engine=engine, books=books, archive=archive)
+                return own.cleanup(lambda: halted.is_set() or stop()).clean(store)
 
         with ThreadPoolExecutor(more) as pool:
             others = [pool.submit(lane) for _ in range(more)]
@@ -136,6 +160,7 @@ class Opened:
             stop,
             timedelta(hours=interim.grace_hours) if grace is None else grace,
             interim.scan_count,
+            self.keeper,
         )
 
     def tokens(self, stop: Callable[[], bool]) -> TokenKeeper | None:
@@ -166,25 +191,33 @@ def opened(places: Places, sleep: Callable[[float], None] = time.sleep) -> Itera
     """
     places.require_a_store()
     with ExitStack() as stack:
+        redis = files = None
+        if places.redis.configured:
+            keyspaces = Keyspaces(places.redis.forms, places.redis.payloads)
+            redis = stack.enter_context(closing(RedisStore(open_redis(places.redis), keyspaces)))
+        if places.files.configured:
+            files = stack.enter_context(closing(open_files(places.files)))
+        engine, books, archive = stack.enter_context(_databases(places))
+        yield Opened(places, engine, books, redis, files, sleep, archive)
+
+
+@contextmanager
+def _databases(places: Places) -> Iterator[tuple[EngineReader, Books, Archive]]:
+    """Sessions of one lane. The archive has its own: it commits while the books hold a piece of work."""
+    with ExitStack() as stack:
         try:
             engine = stack.enter_context(connect(places.engine, purpose="interim", limits=_LIMITS, autocommit=True))
             engine.read_only = True
             books = stack.enter_context(connect(places.backup, purpose="interim", limits=_LIMITS, autocommit=True))
-            redis = files = None
-            if places.redis.configured:
-                keyspaces = Keyspaces(places.redis.forms, places.redis.payloads)
-                redis = stack.enter_context(closing(RedisStore(open_redis(places.redis), keyspaces)))
-            if places.files.configured:
-                files = stack.enter_context(closing(open_files(places.files)))
-            overlap = timedelta(hours=places.interim.overlap_hours)
             reader = EngineReader(
                 places.engine_name,
                 engine,
                 time_zone=places.time_zone,
-                overlap=overlap,
+                overlap=timedelta(hours=places.interim.overlap_hours),
                 table_prefix=places.table_prefix,
             )
-            yield Opened(places, reader, Books(books), redis, files, sleep)
+            kept = stack.enter_context(connect(places.backup, purpose="interim", limits=_LIMITS, autocommit=True))
+            yield reader, Books(books), Archive(kept, Seal(places.keep or KeepSettings.model_construct()))
         except psycopg.Error as error:
             raise errors.from_database(error, "working on interim data") from error
 
@@ -201,17 +234,19 @@ def load_places() -> Places:
         ConfigurationError: one message that names every missing or wrong variable.
     """
     redis, files = load_stores()
-    interim = load_interim()
+    interim, keep = load_interim(), load_keep()
     camunda = None if interim.engine == "jbpm" else load_camunda()
     if camunda is not None:
-        return Places("camunda", camunda, camunda.time_zone, load_backup(), redis, files, interim, camunda.table_prefix)
+        prefix, zone = camunda.table_prefix, camunda.time_zone
+        return Places("camunda", camunda, zone, load_backup(), redis, files, interim, prefix, keep)
     if interim.engine == "camunda":
         raise errors.ConfigurationError(
             "INTERIM_ENGINE is camunda, but no Camunda database is configured.",
             resolve="Set CAMUNDA_DB_HOST and the other CAMUNDA_DB_* variables.",
         )
     settings = load_settings()
-    return Places("jbpm", settings.primary, settings.engine.time_zone, settings.backup, redis, files, interim)
+    primary, zone = settings.primary, settings.engine.time_zone
+    return Places("jbpm", primary, zone, settings.backup, redis, files, interim, keep=keep)
 
 
 def is_configured() -> bool:

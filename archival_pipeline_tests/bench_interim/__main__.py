@@ -1,8 +1,9 @@
 """``make bench-interim``: keys a second of a whole cleanup, beside a plain ``SCAN`` + ``DEL`` loop over the same data.
 
 Keys are counted by Redis itself, before and after, on both sides: index sets that vanish count, keyspace sets that the
-loop leaves wrong do not. Prints, besides the ratio: whether exactly the right keys are gone, whether the others are unchanged, the longest wait
-of another client of Redis meanwhile, and the memory of this process. It fails if a key is wrong, never for a time.
+loop leaves wrong do not. Prints, besides the ratio: whether exactly the right keys are gone, whether the others are
+unchanged, the longest wait of another client of Redis meanwhile, and the memory of this process. It fails if a key is
+wrong, never for a time.
 """
 
 from __future__ import annotations
