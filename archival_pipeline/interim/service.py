@@ -11,12 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
 from archival_pipeline import errors
 from archival_pipeline.database.connections import Limits, connect
+from archival_pipeline.interim import metrics
 from archival_pipeline.interim.archive import Archive
 from archival_pipeline.interim.books import Books
 from archival_pipeline.interim.cleanup import Cleanup
@@ -123,6 +124,18 @@ class Opened:
 
     def clean(self, store: Store, stop: Callable[[], bool]) -> StoreReport:
         """Do the work of one store that is due, in lanes: while one waits for a server, another one computes."""
+        report = self._in_lanes(store, stop)
+        numbers = {
+            "processes": report.processes,
+            "removed": sum(report.removed.values()),
+            "bytes": report.bytes,
+            "failed": len(report.failed),
+            "down": int(report.down is not None),
+        }
+        self.books.note_run(store, numbers)
+        return report
+
+    def _in_lanes(self, store: Store, stop: Callable[[], bool]) -> StoreReport:
         due = sum(waiting.due for waiting in self.books.backlog() if waiting.store == store)
         more = min(self.places.interim.lanes, due) - 1
         if more < 1:
@@ -247,6 +260,20 @@ def load_places() -> Places:
     settings = load_settings()
     primary, zone = settings.primary, settings.engine.time_zone
     return Places("jbpm", primary, zone, settings.backup, redis, files, interim, keep=keep)
+
+
+def numbers() -> dict[str, Any]:
+    """What was done, what waits and what looks left behind, by the books alone: no store and no engine is asked.
+
+    Raises:
+        ConfigurationError: the backup database is not configured.
+        DatabaseError: it cannot be reached or refused a statement.
+    """
+    try:
+        with connect(load_backup(), purpose="interim metrics", limits=_LIMITS, autocommit=True) as session:
+            return metrics.status(Books(session))
+    except psycopg.Error as error:
+        raise errors.from_database(error, "reading the books of interim data") from error
 
 
 def is_configured() -> bool:
