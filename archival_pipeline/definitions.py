@@ -13,6 +13,7 @@ from archival_pipeline.defs import (
     interim,
     interim_triggers,
     jobs,
+    retention,
     schedules,
     upkeep,
     variables,
@@ -33,6 +34,7 @@ defs = Definitions(
         *history.JOBS,
         *imixs.JOBS,
         *interim.JOBS,
+        *retention.JOBS,
         *variables.JOBS,
         *variables_stored.JOBS,
     ],
@@ -42,6 +44,7 @@ defs = Definitions(
         *upkeep.SCHEDULES,
         *cleanup.SCHEDULES,
         *interim_triggers.SCHEDULES,
+        *retention.SCHEDULES,
     ],
     sensors=[
         *alerting.SENSORS,

@@ -47,4 +47,5 @@ def remove_rows(session: Session, due: Due) -> tuple[Counter[str], int]:
                 gone = [row[0] for row in session.execute(statement, (due.now, due.cleanup.batch_size))]
                 rows[table.name] = len(gone)
                 snapshots += forget(session, due.engine, table.name, gone)
+        due.require()
     return rows, snapshots

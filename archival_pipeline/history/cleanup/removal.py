@@ -61,7 +61,7 @@ def remove_hierarchies(session: Session, due: Due, wanted: Sequence[str]) -> Rem
         wanted: ids of root instances.
     """
     removed = Removed()
-    with session.transaction():
+    with due.removing() as due, session.transaction():  # noqa: PLR1704 - the same, as of now
         hold_still(session, due.engine)
         roots, removed.locked = _lock(session, due, wanted)
         if roots:
@@ -71,6 +71,7 @@ def remove_hierarchies(session: Session, due: Due, wanted: Sequence[str]) -> Rem
             removed.snapshots = forget(session, due.engine, INSTANCES, keys.members)
             removed.rows = _delete(session, due.engine, keys)
             removed.roots = len(free)
+            due.require()
     return removed
 
 
