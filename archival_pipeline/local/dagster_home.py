@@ -55,6 +55,11 @@ def api() -> list[str]:
     return [program("archival-pipeline"), "api"]
 
 
+def history_api() -> list[str]:
+    """The command that serves the execution history to users."""
+    return [program("archival-pipeline"), "history-api"]
+
+
 def daemon() -> list[str]:
     """The command that runs queue, schedules and sensors."""
     return [program("dagster-daemon"), "run", "-w", _workspace()]

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 _HOST = "127.0.0.1"
 _VARIANT = Variant.STANDARD_OID
+# With these set, as docs/history.md says, the interface of the history is started, too.
+_HISTORY = ("HISTORY_DB_HOST", "HISTORY_API_JWT_ISSUERS")
+_HISTORY_PORT = 8080
 _START_SECONDS = 120
 _STOP_SECONDS = 45
 
@@ -55,6 +58,8 @@ def main(port: int, ui_port: int, trees: int, folder: Path) -> None:
             environment |= _of_the_service(port, ui_port)
             base = environment.get("BASE_PATH", "archivalservice").strip("/")
             commands = [dagster_home.webserver(_HOST, ui_port), dagster_home.daemon(), dagster_home.api()]
+            with_history = all(environment.get(name) for name in _HISTORY)
+            commands += [dagster_home.history_api()] if with_history else []
             with _running(commands, environment) as children:
                 _wait_until_up(children, ui_port, "/server_info", "Dagster UI")
                 _wait_until_up(children, port, f"/{base}/ping", "REST service")
@@ -62,6 +67,10 @@ def main(port: int, ui_port: int, trees: int, folder: Path) -> None:
                 click.echo(
                     f"REST: http://{_HOST}:{port}/{base}/bpm, described at http://{_HOST}:{port}/{base}/api-docs"
                 )
+                if with_history:
+                    history_port = int(environment.get("HISTORY_API_PORT", _HISTORY_PORT))
+                    _wait_until_up(children, history_port, "/v3/api-docs", "history interface")
+                    click.echo(f"History: http://{_HOST}:{history_port}, described at /v3/api-docs")
                 for side in (PRIMARY, BACKUP):
                     where = f"{environment[f'{side.prefix}HOST']}:{environment[f'{side.prefix}PORT']}"
                     click.echo(f"{side.folder}: {where}/{environment[side.name]}")

@@ -192,7 +192,8 @@ def _candidates(
     values = {
         "keys": [key for key, _ in pairs],
         "activities": [activity for _, activity in pairs],
-        "since": window.since,
+        # What is before the last page is not read again.
+        "since": max(window.since, after.time) if after else window.since,
         "until": window.until,
         "time": after.time if after else datetime.min,  # noqa: DTZ901 - times of the engine carry no zone
         "id": after.activity_instance_id if after else "",
