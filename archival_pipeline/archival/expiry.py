@@ -64,18 +64,27 @@ def unexpired(move: Move, origin: psycopg.Connection[Any], trees: Mapping[int, S
         return {}
     cutoffs = _cutoffs(move, expiry)
     pairs = [(root, member) for root, members in trees.items() for member in members]
+    members = array_literal([member for _, member in pairs])
     parameters = {
         "roots": array_literal([root for root, _ in pairs]),
-        "members": array_literal([member for _, member in pairs]),
+        "members": members,
         "cutoffs": json.dumps(cutoffs.of),
         "cutoff": cutoffs.default,
-        "zone": move.settings.engine.time_zone,
+        **_archived(move, origin, members, wanted=expiry.since == "archived"),
     }
-    name = "common/unexpired" if expiry.since == "ended" else "backup/unexpired_in_archive"
     return {
         root: TreeReport(root, "skipped", reason, instance, detail=REASONS[reason])
-        for root, reason, instance in origin.execute(load_sql(name), parameters)
+        for root, reason, instance in origin.execute(load_sql("common/unexpired"), parameters)
     }
+
+
+def _archived(move: Move, origin: psycopg.Connection[Any], members: str, *, wanted: bool) -> dict[str, Any]:
+    """When the members were archived, where that is what counts; only the archive has a ledger beside it."""
+    zone = move.settings.engine.time_zone
+    found = (
+        origin.execute(load_sql("backup/archived_at"), {"members": members, "zone": zone}).fetchall() if wanted else []
+    )
+    return {"archived": wanted, "archived_ids": [row[0] for row in found], "archived_at": [row[1] for row in found]}
 
 
 def standing_in_primary(
