@@ -1,8 +1,8 @@
 -- Trees with a member that is not over, or whose time has not come: one row for each tree, with an instance as
 -- evidence. Trees and members arrive as two parallel arrays. The time of a member begins with its end; or, where
--- `archived` is set, with the moment that two more arrays have for it. The cut-off is that of its definition, which goes
--- by its id or its name; where both have one, the earlier counts. An instance without an end date is judged by its start
--- date, as in the selection. Index: processinstancelog(processinstanceid).
+-- `archived` is set, with the moment that two more arrays have for it. The cut-off is that of its definition, which
+-- goes by its id or its name; where both have one, the earlier counts. An instance without an end date is judged by
+-- its start date, as in the selection. Index: processinstancelog(processinstanceid).
 WITH member (root_id, id) AS MATERIALIZED (
     SELECT
         m.root_id,
