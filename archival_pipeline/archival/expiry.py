@@ -1,9 +1,8 @@
 """Time to live: which trees have been over, or in the archive, for longer than their process definitions allow.
 
 A tree expires when every member has ended longer ago than the time to live of its own definition; or, in the archive,
-was archived longer ago. What has no time to live never expires. The cut-offs are frozen with the operation: they are
-reckoned from its date limit, which is that of the shortest time to live. Not here: the removal itself, which is a bulk
-deletion (``removal.py``), and its windows.
+was archived longer ago. What has no time to live never expires. The moment from which the cut-offs are reckoned is
+frozen with the operation. Not here: the removal itself, which is a bulk deletion (``removal.py``), and its windows.
 """
 
 from __future__ import annotations
@@ -114,12 +113,12 @@ def standing_in_primary(
 
 
 def _cutoffs(move: Move, expiry: Expiry) -> _Cutoffs:
-    limit, shortest = datetime.fromisoformat(move.bound_filters["endedBefore"]), expiry.shortest
-    assert shortest is not None  # noqa: S101 - without any time to live there is no such operation
+    # As it was begun: who takes it up again may have other settings by now.
+    begun = move.ledger.operation()
+    limit = datetime.fromisoformat(begun["bound_filters"]["endedBefore"])
+    now = limit + timedelta(days=begun["filters"]["beforeNoOfDays"])
 
     def before(days: int | None) -> str:
-        if days is None:
-            return _NEVER
-        return (limit - timedelta(days=days - shortest)).isoformat(sep=" ")
+        return _NEVER if days is None else (now - timedelta(days=days)).isoformat(sep=" ")
 
     return _Cutoffs(before(expiry.days), {name: before(days) for name, days in expiry.days_of.items()})

@@ -12,7 +12,9 @@ import pytest
 from archival_pipeline import errors
 from archival_pipeline.archival import holding, retention, steps
 from archival_pipeline.archival.direction import BACKUP, DELETE_PRIMARY, RESTORE
-from archival_pipeline.archival.options import Expiry
+from archival_pipeline.archival.filters import parse_filters
+from archival_pipeline.archival.move import Move, open_move
+from archival_pipeline.archival.options import Expiry, parse_options
 from archival_pipeline_tests.support.checker import differences, filled
 from archival_pipeline_tests.support.moves import Engine, open_run, run
 
@@ -55,6 +57,13 @@ def age(pair: Pair, instances: list[int], days: int, side: Side = "primary") -> 
 def clean(pair: Pair, expiry: Expiry = LIMIT, side: Side = "primary", **more: Any) -> Expired:
     audit_id = f"retention-{next(_numbers)}"
     return retention.run(pair.settings, side, expiry, audit_id, **{"stop_at": None, **more})
+
+
+def move_of(pair: Pair, audit_id: str, expiry: Expiry) -> Move:
+    """An operation that somebody else begins and does not finish."""
+    options = {"rootsOnly": True, "expiry": expiry.model_dump(by_alias=True)}
+    filters = parse_filters({"beforeNoOfDays": expiry.shortest})
+    return open_move(pair.settings, audit_id, filters, parse_options(options), DELETE_PRIMARY)
 
 
 def named(pair: Pair, root: int, column: str = "processid") -> str:
@@ -175,6 +184,24 @@ def test_a_window_that_closes_within_a_wave_leaves_the_rest_of_it(pair: Pair) ->
     assert clean(pair).trees == len(trees) - totals.trees_moved
     gone = pair.checker.primary(sorted(member for members in expiring(pair).values() for member in members))
     assert filled(gone) == set()
+
+
+def test_a_run_that_is_taken_up_again_spares_what_lives_longer_by_now(pair: Pair) -> None:
+    trees = expiring(pair)
+    kept = sorted(trees)[::2]
+    for root in kept:
+        age(pair, sorted(trees[root]), YOUNG)
+    planned = move_of(pair, "taken-up-again", Expiry(days=5))
+    try:
+        # Trees that will be left for another reason are among them.
+        assert steps.fetch(planned).trees >= len(trees)
+    finally:
+        planned.close()
+
+    expired = retention.run(pair.settings, "primary", LIMIT, "taken-up-again", stop_at=None)
+
+    assert expired.trees == len(trees) - len(kept)
+    assert trees.keys() & pair.pids("primary") == set(kept)
 
 
 def test_a_forecast_says_what_a_run_then_removes(pair: Pair) -> None:
