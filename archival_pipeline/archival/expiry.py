@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from archival_pipeline.archival.keys import array_literal
 from archival_pipeline.archival.ledger import TreeReport
 from archival_pipeline.archival.options import ExpiryOptions
-from archival_pipeline.archival.trees import REASONS
+from archival_pipeline.archival.trees import REASONS, new_children
 from archival_pipeline.database.sqlfiles import load_sql
 
 if TYPE_CHECKING:
@@ -98,14 +98,14 @@ def standing_in_primary(
         return {}
     backup = move.control.session("backup")
     parents = backup.execute(load_sql("common/parents"), {"process": array_literal(list(trees))}).fetchall()
-    by_instance = {member: root for root, members in trees.items() for member in members}
-    by_instance |= {parent: root for root, parent in parents if parent not in by_instance}
+    kin = [(member, root) for root, members in trees.items() for member in members]
     with primary.transaction():
-        asked = {"process": array_literal(sorted(by_instance))}
-        here = [row[0] for row in primary.execute(load_sql("common/present_members"), asked)]
-        children = primary.execute(load_sql("common/new_children"), asked).fetchall()
-    found = {by_instance[instance]: instance for instance in here}
-    found |= {by_instance[parent]: child for parent, child in children}
+        children = new_children(primary, [member for member, _ in kin])
+        asked = {"process": array_literal([*(member for member, _ in kin), *(parent for _, parent in parents)])}
+        here = {row[0] for row in primary.execute(load_sql("common/present_members"), asked)}
+    found = {root: member for member, root in kin if member in here}
+    found |= {root: children[member] for member, root in kin if member in children}
+    found |= {root: parent for root, parent in parents if parent in here}
     return {
         root: TreeReport(root, "skipped", "in_primary", instance, detail=REASONS["in_primary"])
         for root, instance in found.items()

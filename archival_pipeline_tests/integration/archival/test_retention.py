@@ -255,6 +255,25 @@ def test_retention_by_end_spares_what_is_on_hold_or_not_alone(pair: Pair) -> Non
     assert {child, held, young} <= pair.pids("backup")
 
 
+def test_every_archived_child_of_a_parent_that_is_still_there_stays(pair: Pair) -> None:
+    safe = sorted(pair.written.safe_roots)
+    parent, [first, second, *_] = pair.execute(
+        "primary",
+        "SELECT parentprocessinstanceid, array_agg(processinstanceid) FROM processinstancelog"
+        " WHERE parentprocessinstanceid = ANY(%s) GROUP BY 1 HAVING count(*) > 1 LIMIT 1",
+        safe,
+    )[0]
+    archive(pair, [first, second])
+
+    expired = clean(pair, Expiry(days=30), "backup")
+
+    assert (expired.trees, expired.stayed) == (0, {"in_primary": 2})
+    archive(pair, [parent])
+    # Now that the family is together it goes: in the archive again, as one tree.
+    assert clean(pair, Expiry(days=30), "backup").trees == 1
+    assert filled(pair.checker.backup()) == set()
+
+
 def test_without_a_time_to_live_nothing_can_be_started(pair: Pair) -> None:
     for expiry in (Expiry(), Expiry(days_of={"invoice": None})):
         with pytest.raises(errors.ConfigurationError):
