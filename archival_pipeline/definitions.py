@@ -13,6 +13,7 @@ from archival_pipeline.defs import (
     interim,
     interim_triggers,
     jobs,
+    retention,
     schedules,
     upkeep,
     variables,
@@ -32,6 +33,7 @@ defs = Definitions(
         *history.JOBS,
         *imixs.JOBS,
         *interim.JOBS,
+        *retention.JOBS,
         *variables.JOBS,
     ],
     schedules=[
@@ -40,6 +42,7 @@ defs = Definitions(
         *upkeep.SCHEDULES,
         *cleanup.SCHEDULES,
         *interim_triggers.SCHEDULES,
+        *retention.SCHEDULES,
     ],
     sensors=[
         *alerting.SENSORS,

@@ -14,10 +14,12 @@ from archival_pipeline.commands.output import ExitCode, JsonCommand, answer, tab
 from archival_pipeline.errors import ConfigurationError
 from archival_pipeline.history.cleanup import metrics
 from archival_pipeline.history.cleanup.backfill import backfill_removal_time
+from archival_pipeline.history.cleanup.keeping import as_held
 from archival_pipeline.history.cleanup.orphans import find_orphans, remove_orphans
 from archival_pipeline.history.cleanup.report import forecast
 from archival_pipeline.history.cleanup.running import Surroundings, clean
 from archival_pipeline.history.cleanup.weekly import WeeklyWindows, deadline
+from archival_pipeline.settings import load_backup
 from archival_pipeline.settings_camunda import load_camunda
 from archival_pipeline.settings_cleanup import load_cleanup
 
@@ -43,7 +45,7 @@ def cleanup() -> None:
 def report() -> None:
     """Say what a run would remove now, per process definition; reads only."""
     settings, own = _configured()
-    found = forecast(settings, own, _now())
+    found = forecast(settings, as_held(own, load_backup()), _now())
     definitions = [{to_camel(name): value for name, value in asdict(one).items()} for one in found.definitions]
 
     def show(console: Console) -> None:
@@ -72,7 +74,7 @@ def run_now(*, agreed: bool, immediate: bool, mode: str) -> int:
     """
     _require(agreed=agreed)
     settings, own = _configured()
-    outcome = clean(settings, own, _around(settings, own, immediate=immediate), mode=mode)
+    outcome = clean(settings, own, _around(settings, own, immediate=immediate), mode=mode, backup=load_backup())
     numbers = {_camel(name): value for name, value in metrics.numbers(outcome).items()}
 
     def show(console: Console) -> None:
@@ -112,7 +114,8 @@ def orphans(*, agreed: bool, immediate: bool, remove: bool) -> None:
     settings, own = _configured()
     if remove:
         _require(agreed=agreed)
-        gone = remove_orphans(settings, _around(settings, own, immediate=immediate), own.holds.instances)
+        held = as_held(own, load_backup()).holds.instances
+        gone = remove_orphans(settings, _around(settings, own, immediate=immediate), held)
         answer({"removed": dict(gone)}, lambda console: _show_rows(console, "Removed", gone))
         return
     found = find_orphans(settings)

@@ -43,10 +43,12 @@ from archival_pipeline.defs.ops import reported
 from archival_pipeline.errors import ConfigurationError
 from archival_pipeline.history.cleanup import metrics
 from archival_pipeline.history.cleanup.backfill import backfill_removal_time
+from archival_pipeline.history.cleanup.keeping import as_held
 from archival_pipeline.history.cleanup.orphans import remove_orphans
 from archival_pipeline.history.cleanup.report import Forecast, forecast
 from archival_pipeline.history.cleanup.running import Outcome, Surroundings, clean
 from archival_pipeline.history.cleanup.weekly import WeeklyWindows, deadline
+from archival_pipeline.settings import load_backup
 from archival_pipeline.settings_camunda import CamundaSettings, load_camunda, load_camunda_zone
 from archival_pipeline.settings_cleanup import CleanupSettings, load_cleanup
 
@@ -86,16 +88,18 @@ def clean_history(context: OpExecutionContext, config: CleanupConfig) -> None:
     with reported():
         settings, cleanup = _configured()
         if config.dryRun:
-            _show_forecast(context, forecast(settings, cleanup, started, rows_per_second=_last_rate(context)))
+            kept = as_held(cleanup, load_backup())
+            _show_forecast(context, forecast(settings, kept, started, rows_per_second=_last_rate(context)))
             return
         closing = deadline(WeeklyWindows.of(cleanup, settings.time_zone), started, immediate=config.immediate)
         around = Surroundings(clock=_now, sleep=time.sleep, deadline=closing, progress=_teller(context))
         extra: dict[str, Any] = {}
         if config.backfillRemovalTime:
             extra["hierarchies given a removal time"] = backfill_removal_time(settings, cleanup, around).roots
-        outcome = clean(settings, cleanup, around, mode=config.mode)
+        outcome = clean(settings, cleanup, around, mode=config.mode, backup=load_backup())
         if config.removeOrphans:
-            extra["removed orphans"] = remove_orphans(settings, around, cleanup.holds.instances).total()
+            held = as_held(cleanup, load_backup()).holds.instances
+            extra["removed orphans"] = remove_orphans(settings, around, held).total()
     _show(context, outcome, extra, metrics.window_used(outcome, started, closing))
 
 

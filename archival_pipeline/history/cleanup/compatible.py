@@ -41,4 +41,5 @@ def remove_rows(session: Session, due: Due) -> Counter[str]:
                     spared=of_history(due.engine) if table.name == BYTES_TABLE else sql.SQL("true"),
                 )
                 rows[table.name] = session.execute(statement, (due.now, due.cleanup.batch_size)).rowcount
+        due.require()
     return rows

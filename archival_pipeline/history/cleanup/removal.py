@@ -57,7 +57,7 @@ def remove_hierarchies(session: Session, due: Due, wanted: Sequence[str]) -> Rem
         wanted: ids of root instances.
     """
     removed = Removed()
-    with session.transaction():
+    with due.removing() as due, session.transaction():  # noqa: PLR1704 - the same, as of now
         roots, removed.locked = _lock(session, due, wanted)
         if roots:
             members, removed.running = members_of(session, due, roots)
@@ -65,6 +65,7 @@ def remove_hierarchies(session: Session, due: Due, wanted: Sequence[str]) -> Rem
             keys = Keys.of(session, due.engine, free, [member for root in free for member in members[root]])
             removed.rows = _delete(session, due.engine, keys)
             removed.roots = len(free)
+            due.require()
     return removed
 
 

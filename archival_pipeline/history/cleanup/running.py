@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from archival_pipeline import errors
-from archival_pipeline.history.cleanup import compatible, rootless
+from archival_pipeline.history.cleanup import compatible, keeping, rootless
 from archival_pipeline.history.cleanup.database import Engine, hold_alone, open_session
 from archival_pipeline.history.cleanup.removal import Removed, remove_hierarchies
 from archival_pipeline.history.cleanup.selecting import Due
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from archival_pipeline.history.cleanup.database import Session
+    from archival_pipeline.settings import DatabaseSettings
     from archival_pipeline.settings_camunda import CamundaSettings
     from archival_pipeline.settings_cleanup import CleanupSettings
 
@@ -101,6 +102,7 @@ def clean(
     around: Surroundings,
     *,
     mode: str = "hierarchical",
+    backup: DatabaseSettings | None = None,
 ) -> Outcome:
     """Remove what is due.
 
@@ -109,6 +111,7 @@ def clean(
         cleanup: strategy, batch size, degree of parallelism, holds.
         around: time and the end of the window.
         mode: ``hierarchical``, or ``compatible`` for the engine's own row rule.
+        backup: where the table of legal holds is; None for those of the settings alone.
 
     Raises:
         RequestError: something is on hold, and the mode would not see it.
@@ -116,13 +119,8 @@ def clean(
         PreflightError: the tables are not those of a supported engine.
         DatabaseError: an error that no retry mends; finished batches stay finished.
     """
-    if mode == "compatible" and cleanup.holds.any:
-        raise errors.RequestError(
-            "The engine's own row rule knows no hold: it would remove what historyCleanupHolds names.",
-            resolve="Use the mode hierarchical, or lift the holds.",
-            field="mode",
-            value=mode,
-        )
+    if mode == "compatible":
+        _require_no_hold(cleanup)
     started = around.clock()
     outcome = Outcome()
     try:
@@ -130,7 +128,8 @@ def clean(
             selector = stack.enter_context(open_session(settings, "cleanup", autocommit=True))
             hold_alone(selector, settings)
             engine = Engine.probe(settings, selector)
-            due = Due(engine, engine.wall(started), cleanup)
+            keeper = stack.enter_context(keeping.keeper(cleanup.holds, backup))
+            due = Due(engine, engine.wall(started), keeping.holding(cleanup, keeper.held()), keeper)
             if mode == "compatible":
                 _by_rows(selector, due, around, outcome)
             else:
@@ -146,11 +145,23 @@ def clean(
     return outcome
 
 
+def _require_no_hold(cleanup: CleanupSettings) -> None:
+    if cleanup.holds.any:
+        raise errors.RequestError(
+            "The engine's own row rule knows no hold: it would remove what is on hold.",
+            resolve="Use the mode hierarchical, or lift the holds: historyCleanupHolds, `archival-pipeline hold list`.",
+            field="mode",
+            value="compatible",
+        )
+
+
 def _by_rows(session: Session, due: Due, around: Surroundings, outcome: Outcome) -> None:
     """The engine's rule, transaction by transaction, as long as one of its deletions was full."""
     more = True
     while more and not around.over:
-        rows = compatible.remove_rows(session, due)
+        with due.removing() as now:
+            _require_no_hold(now.cleanup)
+            rows = compatible.remove_rows(session, due)
         more = max(rows.values(), default=0) >= due.cleanup.batch_size
         outcome.add(Outcome(removed=Removed(roots=rows["act_hi_procinst"], rows=rows), batches=1))
         around.progress(outcome)
