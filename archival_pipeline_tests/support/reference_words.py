@@ -88,6 +88,7 @@ SETTINGS: dict[str, str] = {
     "INTERIM_ENGINE": "The engine that the stores belong to.",
     "INTERIM_CLEANUP_ENABLED": "Whether the sensor `interim_data_expiry` is on when Dagster first sees it.",
     "INTERIM_BATCH_SIZE": "Ended processes in one piece of work.",
+    "INTERIM_LANES": "Pieces of work done on one store at the same time.",
     "INTERIM_OVERLAP_HOURS": "How late an end may be committed, or how wrong a clock be, to be seen by the cleanup.",
     "INTERIM_SWEEP_ENABLED": "Whether the schedule `interim_data_sweep_nightly` is on when Dagster first sees it.",
     "INTERIM_SWEEP_WINDOW_START": "When the window opens, and the sweep starts.",
