@@ -88,6 +88,7 @@ class CleanupSettings(_Environment):
     )
     batch_size: Annotated[int, Field(ge=1, le=500)] = Field(500, validation_alias=_named("historyCleanupBatchSize"))
 
+    archive_before_delete: bool = Field(False, validation_alias=_named("historyCleanupArchiveBeforeDelete"))
     holds: Annotated[LegalHolds, NoDecode] = Field(LegalHolds(), validation_alias=_named("historyCleanupHolds"))
 
     monday_opens: str | None = Field(None, validation_alias=_named("mondayHistoryCleanupBatchWindowStartTime"))

@@ -33,12 +33,14 @@ class Removed:
         rows: rows by table, without prefix.
         locked: roots that somebody else had locked.
         running: roots with a member that runs after all, or is on hold.
+        refused: roots that cannot be archived, with the reason; they stay in the engine.
     """
 
     roots: int = 0
     rows: Counter[str] = field(default_factory=Counter)
     locked: list[str] = field(default_factory=list)
     running: list[str] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
 
     def add(self, other: Removed) -> None:
         """Take another transaction's part in."""
@@ -46,6 +48,7 @@ class Removed:
         self.rows.update(other.rows)
         self.locked += other.locked
         self.running += other.running
+        self.refused |= other.refused
 
 
 def remove_hierarchies(session: Session, due: Due, wanted: Sequence[str]) -> Removed:
@@ -58,7 +61,7 @@ def remove_hierarchies(session: Session, due: Due, wanted: Sequence[str]) -> Rem
     """
     removed = Removed()
     with session.transaction():
-        roots, removed.locked = _lock(session, due, wanted)
+        roots, removed.locked = lock_due(session, due, wanted)
         if roots:
             members, removed.running = members_of(session, due, roots)
             free = [root for root in roots if root not in set(removed.running)]
@@ -68,18 +71,24 @@ def remove_hierarchies(session: Session, due: Due, wanted: Sequence[str]) -> Rem
     return removed
 
 
-def _lock(session: Session, due: Due, wanted: Sequence[str]) -> tuple[list[str], list[str]]:
+def lock_due(session: Session, due: Due, wanted: Sequence[str]) -> tuple[list[str], list[str]]:
     """Lock the roots that are still due; the second list is there, but locked by others."""
-    statement = sql.SQL("SELECT p.id_ FROM {} AS p WHERE p.id_ = ANY(%(roots)s) AND {} AND {}").format(
-        due.engine.name(ROOTS_TABLE), due.condition(), due.engine.names(NOT_RUNNING)
-    )
-    values = due.values | {"roots": list(wanted)}
-    locked = sql.SQL("{} ORDER BY p.id_ FOR UPDATE OF p SKIP LOCKED").format(statement)
-    taken = [row[0] for row in session.execute(locked, values)]
+    locked = sql.SQL("{} ORDER BY p.id_ FOR UPDATE OF p SKIP LOCKED").format(_still_due(due))
+    taken = [row[0] for row in session.execute(locked, due.values | {"roots": list(wanted)})]
     if len(taken) == len(wanted):
         return taken, []
-    there = [row[0] for row in session.execute(statement, values)]
-    return taken, sorted(set(there) - set(taken))
+    return taken, sorted(set(due_among(session, due, wanted)) - set(taken))
+
+
+def due_among(session: Session, due: Due, wanted: Sequence[str]) -> list[str]:
+    """Those of the roots that are still due; reads only."""
+    return [row[0] for row in session.execute(_still_due(due), due.values | {"roots": list(wanted)})]
+
+
+def _still_due(due: Due) -> sql.Composed:
+    return sql.SQL("SELECT p.id_ FROM {} AS p WHERE p.id_ = ANY(%(roots)s) AND {} AND {}").format(
+        due.engine.name(ROOTS_TABLE), due.condition(), due.engine.names(NOT_RUNNING)
+    )
 
 
 def members_of(session: Session, due: Due, roots: Sequence[str]) -> tuple[dict[str, list[str]], list[str]]:

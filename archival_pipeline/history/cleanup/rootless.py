@@ -45,6 +45,20 @@ def remove_rootless(session: Session, due: Due) -> Removed:
     return removed
 
 
+def expired_ids(session: Session, due: Due) -> dict[str, list[str]]:
+    """Up to a batch of each kind, by table, for whoever removes them in a transaction of its own; takes no lock.
+
+    Of decisions only the decisions themselves, with which their inputs and outputs go.
+    """
+    found = {
+        table.name: _ids(session, due, table)
+        for table in due.engine.tables
+        if table.name not in {BYTES_TABLE, ROOTS_TABLE, *_DECISIONS[:2]} and due.engine.has(table.name, REMOVAL)
+    }
+    contents = session.execute(_without_owner(due), (due.now, due.cleanup.batch_size))
+    return found | {BYTES_TABLE: [row[0] for row in contents]}
+
+
 def _conditions(engine: Engine, table: HistoryTable) -> list[sql.Composable]:
     parts: list[sql.Composable] = [sql.SQL("r.removal_time_ <= %(now)s")]
     if table.rooted:
@@ -91,12 +105,16 @@ def _decisions(session: Session, due: Due, removed: Removed) -> list[str]:
 
 
 def _unowned(session: Session, due: Due) -> int:
-    """Expired byte arrays without a root; those with an owner that has not expired stay with it."""
-    statement = sql.SQL(
-        "DELETE FROM {table} WHERE id_ IN (SELECT b.id_ FROM {table} AS b WHERE b.removal_time_ <= %s"
-        " AND b.root_proc_inst_id_ IS NULL AND {history} AND {unowned} LIMIT %s FOR UPDATE SKIP LOCKED)"
-    ).format(table=due.engine.name(BYTES_TABLE), history=of_history(due.engine), unowned=unowned(due.engine))
+    statement = sql.SQL("DELETE FROM {} WHERE id_ IN ({})").format(due.engine.name(BYTES_TABLE), _without_owner(due))
     return session.execute(statement, (due.now, due.cleanup.batch_size)).rowcount
+
+
+def _without_owner(due: Due) -> sql.Composed:
+    """Expired byte arrays without a root; those with an owner that has not expired stay with it."""
+    return sql.SQL(
+        "SELECT b.id_ FROM {table} AS b WHERE b.removal_time_ <= %s AND b.root_proc_inst_id_ IS NULL"
+        " AND {history} AND {unowned} LIMIT %s FOR UPDATE SKIP LOCKED"
+    ).format(table=due.engine.name(BYTES_TABLE), history=of_history(due.engine), unowned=unowned(due.engine))
 
 
 def unowned(engine: Engine) -> sql.Composed:

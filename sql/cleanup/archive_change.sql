@@ -1,0 +1,9 @@
+-- Bring units from one state to the next; a unit in another state is not taken: the caller counts.
+UPDATE cleanup_archive_unit
+SET
+    operation = %(operation)s,
+    state = %(state)s,
+    engine_transaction = %(transaction)s,
+    problem = %(problem)s,
+    changed_at = now()
+WHERE unit_id = ANY(%(units)s) AND operation = %(old_operation)s AND state = %(old_state)s
