@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import NoDecode
 
-from archival_pipeline.settings import _Environment, read_part
+from archival_pipeline.settings import BackupSettings, _Environment, read_part
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)([+-](?:0\d|1[0-4])[0-5]\d)?")
@@ -157,6 +157,15 @@ class CleanupSettings(_Environment):
                 )
                 raise ValueError(message)
         return self
+
+
+def load_archive() -> BackupSettings:
+    """Read where history is archived, without asking for the jBPM primary.
+
+    Raises:
+        ConfigurationError: one message that names every missing or wrong variable.
+    """
+    return read_part(BackupSettings)
 
 
 def load_cleanup() -> CleanupSettings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
@@ -11,14 +12,20 @@ from psycopg import sql
 from archival_pipeline.catalogue.camunda import HISTORY_TABLES
 from archival_pipeline.catalogue.camunda_archive import archived
 from archival_pipeline.database.connections import connect
-from archival_pipeline.history.cleanup.archive import opening, service
+from archival_pipeline.history.cleanup.archive import ledger, opening, recovery, service
+from archival_pipeline.history.cleanup.archive.copying import copy_hierarchies
 from archival_pipeline.history.cleanup.archive.opening import Target
+from archival_pipeline.history.cleanup.archive.removal import Sessions
 from archival_pipeline.history.cleanup.archive.service import Wanted
+from archival_pipeline.history.cleanup.database import Engine, open_session
 from archival_pipeline.history.cleanup.running import clean
+from archival_pipeline.history.cleanup.selecting import Due
 from archival_pipeline_tests.support.camunda import camunda_settings
 from archival_pipeline_tests.support.camunda_cleanup import Content, around, cleanup_settings, content, fill, without
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from archival_pipeline.history.cleanup.archive.restoring import Returned
     from archival_pipeline.history.cleanup.running import Outcome
     from archival_pipeline.local.camunda_data import Scene
@@ -58,6 +65,29 @@ class Pair:
             wanted,
             dry_run=dry_run,
         )
+
+    @contextmanager
+    def sessions(self) -> Iterator[Sessions]:
+        """Both sides at work, as a lane has them."""
+        with (
+            open_session(self.engine, "test", autocommit=True) as session,
+            opening.open_backup(self.backup, "test") as backup,
+        ):
+            engine = Engine.probe(self.engine, session)
+            archive = opening.check(engine, session, backup, Target(self.backup, "begun"))
+            yield Sessions(session, backup, archive, Due(engine, self.scene.now, cleanup_settings()))
+
+    def begin(self, *roots: str) -> None:
+        """Copy hierarchies and go no further, as a run that dies does."""
+        with self.sessions() as at:
+            copied, _ = copy_hierarchies(at.engine, at.backup, at.archive, at.due, roots or self.scene.roots)
+            assert copied
+
+    def settle(self) -> set[tuple[str, str]]:
+        """Ask for the fate of what is open; return where it stands."""
+        with self.sessions() as at:
+            pages = list(ledger.pages_of_open(at.backup, 100))
+            return {unit.stands for page in pages for unit in recovery.settle(at, page)}
 
     def engine_content(self) -> Content:
         """A fingerprint of every row of the engine, by table and id."""

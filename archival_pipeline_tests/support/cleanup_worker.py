@@ -2,7 +2,8 @@
 
 ``python -m archival_pipeline_tests.support.cleanup_worker clean|archive|restore POINT MOMENT`` with the settings in the
 environment; ``archive`` and ``restore`` need those of the backup too, and count what both sides are sent, beginnings
-and commits included. A point is the number of a statement, or ``text@n+m``: m statements after the n-th that has the text.
+and commits included. A point is ``@n`` for the n-th statement, or ``text@n+m``: m statements after the n-th that has
+the text.
 """
 
 from __future__ import annotations

@@ -48,10 +48,11 @@ def archive_hierarchies(at: Sessions, wanted: Sequence[str]) -> Removed:
 def archive_rootless(at: Sessions) -> Removed:
     """Archive and remove up to a batch of each kind of expired rows without a hierarchy; commits."""
     found = {name: ids for name, ids in expired_ids(at.engine, at.due).items() if name in _NAMES and ids}
-    return _archive_rows(at, found) if found else Removed()
+    return archive_rows(at, found) if found else Removed()
 
 
-def _archive_rows(at: Sessions, found: dict[str, list[str]]) -> Removed:
+def archive_rows(at: Sessions, found: dict[str, list[str]]) -> Removed:
+    """Archive and remove these rows, ids by table, with the byte arrays that they own; commits."""
     unit = Unit(f"rows:{uuid.uuid4()}", ROWS, run_id=at.archive.run_id, row_ids=found)
     try:
         copying.copy_rows(at.engine, at.backup, at.archive, unit)
@@ -70,5 +71,5 @@ def _in_halves(at: Sessions, found: dict[str, list[str]], reason: str) -> Remove
     removed = Removed()
     middle = len(flat) // 2
     for half in (flat[:middle], flat[middle:]):
-        removed.add(_archive_rows(at, {name: [row for n, row in half if n == name] for name in dict(half)}))
+        removed.add(archive_rows(at, {name: [row for n, row in half if n == name] for name in dict(half)}))
     return removed
