@@ -14,21 +14,37 @@ from archival_pipeline.history.cleanup.archive.ledger import ARCHIVED, COPIED, D
 from archival_pipeline.history.cleanup.archive.opening import Target
 from archival_pipeline.history.cleanup.archive.service import Wanted
 from archival_pipeline.history.cleanup.running import clean
+from archival_pipeline_tests.support.camunda import camunda_settings
 from archival_pipeline_tests.support.camunda_archive import Pair, only
-from archival_pipeline_tests.support.camunda_cleanup import around, cleanup_settings, without
+from archival_pipeline_tests.support.camunda_cleanup import around, cleanup_settings, fill, without
 
 if TYPE_CHECKING:
+    from archival_pipeline.local.camunda_data import Scene
     from archival_pipeline.settings import DatabaseSettings
+    from archival_pipeline_tests.conftest import DatabaseFactory
 
-_COMMENT = (
-    "INSERT INTO act_hi_comment (id_, proc_inst_id_, time_, message_, rev_) VALUES ('late', %s, now(), 'late', 1)"
-)
+_COMMENT = "INSERT INTO act_hi_comment (id_, proc_inst_id_, time_, message_, rev_) VALUES ('late', %s, now(), '', 1)"
+
+
+@pytest.fixture(scope="module")
+def scenes() -> dict[str, Scene]:
+    """What the template holds, once it is built."""
+    return {}
 
 
 @pytest.fixture
-def pair(primary_database: DatabaseSettings, backup_database: DatabaseSettings) -> Pair:
+def pair(database_from_template: DatabaseFactory, scenes: dict[str, Scene]) -> Pair:
     """Six hierarchies that are due, and nothing else."""
-    return Pair.make(primary_database, backup_database, hierarchies=6, due_share=1.0, with_traps=False)
+
+    def build(settings: DatabaseSettings) -> None:
+        scenes["due"] = fill(settings, hierarchies=6, due_share=1.0, with_traps=False)
+
+    engine = camunda_settings(database_from_template("camunda history, all due", build))
+
+    def prepare(settings: DatabaseSettings) -> None:
+        opening.migrate(engine, settings)
+
+    return Pair(engine, database_from_template("archive of history", prepare, "backup"), scenes["due"])
 
 
 def test_a_row_that_came_after_the_copy_is_archived_too(pair: Pair) -> None:
