@@ -82,7 +82,8 @@ def archive_and_finish(pair: Pair, point: str) -> int:
     pair.run()
     assert pair.engine_content() == without(before, pair.due)
     assert pair.archive_content() == only(before, pair.due)
-    assert pair.states() == {("backup", "deleted")}
+    # Sets of loose rows that were brought back before have ids of their own.
+    assert pair.states() - {("restore", "deleted")} == {("backup", "deleted")}
     return code
 
 
