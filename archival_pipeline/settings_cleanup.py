@@ -88,6 +88,7 @@ class CleanupSettings(_Environment):
     )
     batch_size: Annotated[int, Field(ge=1, le=500)] = Field(500, validation_alias=_named("historyCleanupBatchSize"))
 
+    metrics_time_to_live: str | None = Field(None, validation_alias=_named("taskMetricsTimeToLive"))
     archive_before_delete: bool = Field(False, validation_alias=_named("historyCleanupArchiveBeforeDelete"))
     holds: Annotated[LegalHolds, NoDecode] = Field(LegalHolds(), validation_alias=_named("historyCleanupHolds"))
 
@@ -111,10 +112,16 @@ class CleanupSettings(_Environment):
         """The time to live of instances whose definition has none."""
         return days_of(self.time_to_live)
 
-    @field_validator("time_to_live")
+    @property
+    def metric_days(self) -> int | None:
+        """How long metrics of tasks stay; None for ever."""
+        return None if self.metrics_time_to_live is None else days_of(self.metrics_time_to_live)
+
+    @field_validator("time_to_live", "metrics_time_to_live")
     @classmethod
-    def _duration(cls, given: str) -> str:
-        days_of(given)
+    def _duration(cls, given: str | None) -> str | None:
+        if given is not None:
+            days_of(given)
         return given
 
     @field_validator("time_to_live_of", mode="before")

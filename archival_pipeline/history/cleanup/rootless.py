@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg import sql
 
 from archival_pipeline.catalogue.camunda import BYTES_TABLE, REMOVAL, ROOT, ROOTS_TABLE, HistoryTable
+from archival_pipeline.history.cleanup.beside import expired_beside
 from archival_pipeline.history.cleanup.removal import (
     Keys,
     Removed,
@@ -40,6 +41,7 @@ def remove_rootless(session: Session, due: Due) -> Removed:
             removed.rows[table.name] += count
             contents += owned
         contents += _decisions(session, due, removed)
+        contents += _beside(session, due, removed)
         removed.rows[BYTES_TABLE] += delete_contents(session, engine, roots=[], ids=contents)
         removed.rows[BYTES_TABLE] += _unowned(session, due)
     return removed
@@ -56,7 +58,10 @@ def expired_ids(session: Session, due: Due) -> dict[str, list[str]]:
         if table.name not in {BYTES_TABLE, ROOTS_TABLE, *_DECISIONS[:2]} and due.engine.has(table.name, REMOVAL)
     }
     contents = session.execute(_without_owner(due), (due.now, due.cleanup.batch_size))
-    return found | {BYTES_TABLE: [row[0] for row in contents]}
+    found[BYTES_TABLE] = [row[0] for row in contents]
+    for table, ids in expired_beside(session, due).items():
+        found[table] = sorted({*found.get(table, ()), *ids})
+    return found
 
 
 def _conditions(engine: Engine, table: HistoryTable) -> list[sql.Composable]:
@@ -91,8 +96,12 @@ def _decisions(session: Session, due: Due, removed: Removed) -> list[str]:
     if len(tables) < len(_DECISIONS):
         return []
     ids = _ids(session, due, tables["act_hi_decinst"])
-    if not ids:
-        return []
+    return _whole_decisions(session, due, removed, ids) if ids else []
+
+
+def _whole_decisions(session: Session, due: Due, removed: Removed, ids: list[str]) -> list[str]:
+    engine = due.engine
+    tables = {table.name: table for table in engine.tables}
     contents: list[str] = []
     for name in _DECISIONS[:2]:
         count, owned = delete_rows(session, engine, tables[name], Keys([], [], ids, []))
@@ -101,6 +110,20 @@ def _decisions(session: Session, due: Due, removed: Removed) -> list[str]:
     removed.rows["act_hi_decinst"] += run_delete(
         session, engine, tables["act_hi_decinst"], sql.SQL("id_ = ANY(%s)"), [ids]
     )[0]
+    return contents
+
+
+def _beside(session: Session, due: Due, removed: Removed) -> list[str]:
+    """Cases whole, decisions whole, and metrics, where these go by their age."""
+    contents: list[str] = []
+    tables = {table.name: table for table in due.engine.tables}
+    for name, ids in expired_beside(session, due).items():
+        if name == _DECISIONS[2]:
+            contents += _whole_decisions(session, due, removed, ids)
+            continue
+        count, owned = run_delete(session, due.engine, tables[name], sql.SQL("id_ = ANY(%s)"), [ids])
+        removed.rows[name] += count
+        contents += owned
     return contents
 
 

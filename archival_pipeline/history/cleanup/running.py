@@ -146,13 +146,13 @@ def clean(
 
 def _require_plain(cleanup: CleanupSettings, target: Target | None) -> None:
     reasons = {
-        "it would remove what historyCleanupHolds names": cleanup.holds.any,
-        "nothing whole could be archived before it is removed": target is not None,
+        "knows no hold: it would remove what historyCleanupHolds names": cleanup.holds.any,
+        "knows no hierarchies: nothing whole could be archived before it is removed": target is not None,
     }
     for reason, applies in reasons.items():
         if applies:
             raise errors.RequestError(
-                f"The engine's own row rule knows no hierarchies: {reason}.",
+                f"The engine's own row rule {reason}.",
                 resolve="Use the mode hierarchical, or lift the holds and archive nothing.",
                 field="mode",
                 value="compatible",
