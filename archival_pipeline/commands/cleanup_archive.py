@@ -20,10 +20,15 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=JsonCommand)
-def migrate() -> None:
+@click.option(
+    "--adopt",
+    is_flag=True,
+    help="Say that the configured engine is the one whose history the backup holds; nothing can check it.",
+)
+def migrate(*, adopt: bool) -> None:
     """Bring the backup to this release, and its tables of the history up to the live engine's; safe to repeat."""
     settings, _ = shared.configured()
-    statements = opening.migrate(settings, load_archive())
+    statements = opening.migrate(settings, load_archive(), adopt=adopt)
 
     def show(console: Console) -> None:
         for statement in statements:

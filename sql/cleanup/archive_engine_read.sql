@@ -2,7 +2,7 @@
 SELECT
     system_identifier,
     database_oid,
-    database,
     schema,
-    table_prefix
+    table_prefix,
+    database
 FROM cleanup_archive_engine

@@ -55,9 +55,15 @@ def expired_beside(session: Session, due: Due) -> dict[str, list[str]]:
             found |= _with_all_that_names_them(session, due, _ids(session, due, _CASES))
         if due.engine.has("act_hi_decinst", CASE) and due.engine.has("act_re_decision_def", "history_ttl_"):
             found["act_hi_decinst"] = found.get("act_hi_decinst", []) + _ids(session, due, _DECISIONS)
-    if due.cleanup.metric_days is not None and due.engine.has(METRICS_TABLE):
-        found[METRICS_TABLE] = _ids(session, due, _METRICS)
+    found[METRICS_TABLE] = expired_metrics(session, due)
     return {table: ids for table, ids in found.items() if ids}
+
+
+def expired_metrics(session: Session, due: Due) -> list[str]:
+    """Up to a batch of metrics of tasks, where these expire at all."""
+    if due.cleanup.metric_days is None or not due.engine.has(METRICS_TABLE):
+        return []
+    return _ids(session, due, _METRICS)
 
 
 def _ids(session: Session, due: Due, text: str) -> list[str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from archival_pipeline.history.cleanup import rootless
 from archival_pipeline.history.cleanup.archive import lane, ledger, opening, recovery
 from archival_pipeline.history.cleanup.archive.removal import Sessions
-from archival_pipeline.history.cleanup.database import open_session
+from archival_pipeline.history.cleanup.database import LIMITS, PATIENT, open_session
 from archival_pipeline.history.cleanup.removal import remove_hierarchies
 
 if TYPE_CHECKING:
@@ -111,8 +111,9 @@ def open_lanes(stack: ExitStack, selector: Session, due: Due, target: Target | N
         PreflightError: history is to be archived, and the backup does not fit the engine.
     """
     settings, count = due.engine.settings, due.cleanup.degree_of_parallelism
+    limits = LIMITS if target is None else PATIENT
     engines = [
-        stack.enter_context(open_session(settings, f"cleanup lane {number}", autocommit=True))
+        stack.enter_context(open_session(settings, f"cleanup lane {number}", autocommit=True, limits=limits))
         for number in range(1, count + 1)
     ]
     if target is None:

@@ -14,7 +14,7 @@ from archival_pipeline.history.cleanup import orphans
 from archival_pipeline.history.cleanup.archive import opening
 from archival_pipeline.history.cleanup.archive.lane import archive_rows
 from archival_pipeline.history.cleanup.archive.removal import Sessions
-from archival_pipeline.history.cleanup.database import Engine, hold_alone, open_session
+from archival_pipeline.history.cleanup.database import PATIENT, Engine, hold_alone, open_session
 from archival_pipeline.history.cleanup.selecting import Due
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def archive_orphans(
     held = cleanup.holds.instances
     try:
         with ExitStack() as stack:
-            session = stack.enter_context(open_session(settings, "orphan removal", autocommit=True))
+            session = stack.enter_context(open_session(settings, "orphan removal", autocommit=True, limits=PATIENT))
             backup = stack.enter_context(opening.open_backup(target.backup, "orphan removal"))
             hold_alone(session, settings)
             engine = Engine.probe(settings, session)

@@ -112,7 +112,9 @@ def check(
         raise PreflightError([*findings, f"the backup database is not at the newest migration: {_MIGRATE}"])
     live, kept = read_schema(engine_session), read_schema(backup_session)
     findings += _layout(renamed(live, engine.settings.table_prefix), kept, backup_session)
-    findings += _pairing(engine, servers[0], backup_session)
+    if operation == "backup":
+        backup_session.execute(load_sql("cleanup/archive_engine_record"), _identity(engine.settings, servers[0]))
+    findings += _pairing(_identity(engine.settings, servers[0]), backup_session)
     if operation == "restore":
         findings += _narrower(renamed(live, engine.settings.table_prefix), kept, backup_session)
     if findings:
@@ -132,8 +134,13 @@ def bound(engine: Engine, live: LiveSchema, run_id: str) -> Archive:
     )
 
 
-def migrate(settings: CamundaSettings, backup: DatabaseSettings) -> list[str]:
+def migrate(settings: CamundaSettings, backup: DatabaseSettings, *, adopt: bool = False) -> list[str]:
     """Bring the backup to this release and its tables of the history up to the live engine's; safe to repeat.
+
+    Args:
+        settings: the engine's database.
+        backup: the backup.
+        adopt: take the engine for the one whose history the backup holds; nothing can check it.
 
     Returns:
         The statements that were executed on the tables.
@@ -154,6 +161,10 @@ def migrate(settings: CamundaSettings, backup: DatabaseSettings) -> list[str]:
             raise PreflightError(findings)
         statements = backup_tables.plan_backup_tables(CAMUNDA, live, kept, read_indexes(session))
         backup_tables.apply(session, statements)
+        if adopt:
+            session.execute(
+                load_sql("cleanup/archive_engine_replace"), _identity(settings, read_server(engine_session))
+            )
         return statements
 
 
@@ -164,25 +175,25 @@ def _layout(live: LiveSchema, kept: LiveSchema, session: Session) -> list[str]:
     return findings
 
 
-def _pairing(engine: Engine, server: ServerFacts, session: Session) -> list[str]:
-    """One backup serves one engine: ids are unique within one only."""
-    wanted = {
+def _identity(settings: CamundaSettings, server: ServerFacts) -> dict[str, Any]:
+    return {
         "system_identifier": server.system_identifier,
         "database_oid": server.database_oid,
+        "schema": settings.schema_name,
+        "table_prefix": settings.table_prefix,
         "database": server.database,
-        "schema": engine.settings.schema_name,
-        "table_prefix": engine.settings.table_prefix,
     }
-    session.execute(load_sql("cleanup/archive_engine_record"), wanted)
+
+
+def _pairing(wanted: dict[str, Any], session: Session) -> list[str]:
+    """One backup serves one engine: ids are unique within one only. A database may be renamed and stays the same."""
     row = session.execute(load_sql("cleanup/archive_engine_read")).fetchone()
-    assert row is not None  # noqa: S101 - just written, or there before
-    # A database may be renamed and stays the same.
-    if (row[0], row[1], row[3], row[4]) == tuple(wanted[name] for name in wanted if name != "database"):
+    if row is None or row[:4] == tuple(wanted.values())[:4]:
         return []
     finding = (
-        f"this backup holds the history of the engine in {row[2]}, schema {row[3]}, prefix {row[4] or '(none)'}, and "
-        f"not of the one in {server.database}, schema {engine.settings.schema_name}; set BPM_BACKUP_DB_SCHEMA_NAME to "
-        "another schema"
+        f"this backup holds the history of the engine in {row[4]}, schema {row[2]}, prefix {row[3] or '(none)'}, and "
+        f"not of the one in {wanted['database']}, schema {wanted['schema']}; set BPM_BACKUP_DB_SCHEMA_NAME to another "
+        f"schema, or, if this is the same engine on a rebuilt server, {_MIGRATE} with --adopt"
     )
     return [finding]
 

@@ -16,7 +16,7 @@ from archival_pipeline.history.cleanup.archive import ledger, opening, recovery,
 from archival_pipeline.history.cleanup.archive.removal import Sessions
 from archival_pipeline.history.cleanup.archive.restoring import Returned
 from archival_pipeline.history.cleanup.archive.units import HIERARCHY, ids_of
-from archival_pipeline.history.cleanup.database import Engine, hold_alone, open_session
+from archival_pipeline.history.cleanup.database import PATIENT, Engine, hold_alone, open_session
 from archival_pipeline.history.cleanup.removal import due_among
 from archival_pipeline.history.cleanup.selecting import Due
 
@@ -86,7 +86,7 @@ def restore(
         )
     try:
         with ExitStack() as stack:
-            session = stack.enter_context(open_session(settings, "restore of history", autocommit=True))
+            session = stack.enter_context(open_session(settings, "restore of history", autocommit=True, limits=PATIENT))
             backup = stack.enter_context(opening.open_backup(target.backup, "restore of history"))
             if not dry_run:
                 hold_alone(session, settings)

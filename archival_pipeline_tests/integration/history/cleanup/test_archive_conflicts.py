@@ -249,8 +249,11 @@ def test_a_wider_engine_waits_for_the_backups_tables(pair: Pair) -> None:
 def test_one_backup_serves_one_engine(pair: Pair) -> None:
     pair.run()
     pair.execute_backup("UPDATE cleanup_archive_engine SET table_prefix = 'other_'")
-    with pytest.raises(PreflightError, match="prefix other_"):
-        pair.run()
+    for refused in (pair.run, pair.restore):
+        with pytest.raises(PreflightError, match="prefix other_"):
+            refused()
+    opening.migrate(pair.engine, pair.backup, adopt=True)
+    assert pair.restore().hierarchies == len(pair.scene.roots)
 
 
 def test_an_engines_own_database_is_no_backup(pair: Pair) -> None:

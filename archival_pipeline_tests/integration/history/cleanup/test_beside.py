@@ -30,6 +30,12 @@ def test_closed_cases_go_whole_and_nothing_else(primary_database: DatabaseSettin
     assert run(settings, scene, **_BY_END).rows.total() == 0
 
 
+def test_the_engines_row_rule_takes_metrics_too(primary_database: DatabaseSettings) -> None:
+    scene = fill(primary_database, **_NO_PROCESSES)
+    outcome = run(camunda_settings(primary_database), scene, mode="compatible", taskMetricsTimeToLive="P5D")
+    assert {table: count for table, count in outcome.rows.items() if count} == {"act_ru_task_meter_log": 1}
+
+
 def test_a_case_on_hold_stays(primary_database: DatabaseSettings) -> None:
     scene = fill(primary_database, **_NO_PROCESSES)
     settings = camunda_settings(primary_database)
