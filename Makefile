@@ -91,6 +91,10 @@ bench-rest: setup ## Measure 200 readers of the REST interface beside a running 
 bench: setup ## Measure the move against the raw pipe; ARGS=--large adds 50,000 trees
 	$(BIN)/python -m archival_pipeline_tests.bench $(ARGS)
 
+.PHONY: bench-long
+bench-long: setup ## Watch a run of 50,000 trees in the Dagster UI, and terminate another one
+	$(BIN)/python -m archival_pipeline_tests.bench.long_run $(ARGS)
+
 .PHONY: bench-imixs
 bench-imixs: setup ## Measure the Imixs backup against one-by-one transfer, and its memory
 	$(BIN)/python -m archival_pipeline_tests.bench.imixs $(ARGS)

@@ -14,6 +14,7 @@ from archival_pipeline.defs import (
     interim,
     interim_triggers,
     jobs,
+    retention,
     schedules,
     upkeep,
     variables,
@@ -34,6 +35,7 @@ defs = Definitions(
         *history.JOBS,
         *imixs.JOBS,
         *interim.JOBS,
+        *retention.JOBS,
         *variables.JOBS,
     ],
     schedules=[
@@ -42,6 +44,7 @@ defs = Definitions(
         *upkeep.SCHEDULES,
         *cleanup.SCHEDULES,
         *interim_triggers.SCHEDULES,
+        *retention.SCHEDULES,
     ],
     sensors=[
         *alerting.SENSORS,

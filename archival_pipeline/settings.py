@@ -220,6 +220,15 @@ def load_settings() -> Settings:
     return settings
 
 
+def load_backup() -> BackupSettings | None:
+    """Read where the backup database is; None where none is configured, as beside a Camunda engine alone.
+
+    Raises:
+        ConfigurationError: one message that names every missing or wrong variable.
+    """
+    return read_part(BackupSettings) if os.environ.get("BPM_BACKUP_DB_HOST") else None
+
+
 def load_engine() -> EngineSettings:
     """Read what is said about the engine alone: what partitions need to be defined.
 

@@ -31,7 +31,7 @@ _ROOM = 8 * 1024**3
 # How the names of the product's own settings begin.
 _SETTINGS = (
     *("ALERT_", "API_", "BACKUP_", "BPM_", "CAMUNDA_", "DAGSTER_", "DB_", "HISTORY_", "IDS_", "INTERIM_", "LOWCODE_"),
-    *("OIDC_", "STORAGE_", "VARIABLES_", "WORKFLOW_SERVICE_", "history"),
+    *("OIDC_", "STORAGE_", "VARIABLES_", "WORKFLOW_SERVICE_", "history", "processHistory", "backup"),
 )
 _VERSION_OPTIONS = {"primary": "--primary-version", "backup": "--backup-version"}
 

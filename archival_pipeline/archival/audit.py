@@ -33,6 +33,7 @@ class AuditType(StrEnum):
     BACKUP = "backup"
     RESTORE = "restore"
     DELETE = "delete"
+    HOLD = "hold"
 
 
 class AuditStatus(StrEnum):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from archival_pipeline.archival import conflicts, trees
+from archival_pipeline.archival import conflicts, expiry, holding, trees
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,6 +29,9 @@ def eligible(move: Move, batches: Sequence[Batch]) -> Iterator[tuple[Batch, Tree
             stay |= trees.obstacles(origin, every, move.date_limit, only=move.obstacles_that_count)
         if move.direction.operation == "restore":
             stay |= conflicts.find(origin, move.control.session("primary"), move.catalogue, every)
+        stay |= expiry.unexpired(move, origin, every)
+        stay |= expiry.standing_in_primary(move, move.control.session("primary"), every)
+        stay |= holding.on_hold(move.control, move, every)
     for batch in batches:
         may_go = {root: every[root] for root in batch.root_ids if root not in stay and every[root]}
         yield batch, may_go, [stay[root] for root in batch.root_ids if root in stay]

@@ -260,6 +260,11 @@ class Ledger:
         """Record that the transaction the batch waited for was rolled back."""
         self._change("backup/ledger_back_to", batch, {"state": state})
 
+    def put_back(self) -> None:
+        """Record that the accepted batches of this bulk deletion did not get their turn."""
+        with self._guarded() as connection:
+            connection.execute(load_sql("backup/ledger_put_back"), {"audit_id": self.audit_id})
+
     def deleted(
         self,
         batch: Batch,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 MAX_BATCH_SIZE = 100
 MAX_WAVES = 50
+MAX_DAYS = 36_500
 
 
 class Options(BaseModel):
@@ -80,13 +81,42 @@ class Options(BaseModel):
     )
 
 
+class Expiry(BaseModel):
+    """Times to live in whole days, on the calendar of the engine.
+
+    Attributes:
+        since: whether they count from the end of an instance or from the day on which it was archived.
+        days: of every process definition that has none of its own; None for never.
+        days_of: by id or name of a process definition; None for never.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+    since: Literal["ended", "archived"] = "ended"
+    days: Annotated[int, Field(ge=1, le=MAX_DAYS)] | None = None
+    days_of: dict[str, Annotated[int, Field(ge=1, le=MAX_DAYS)] | None] = {}
+
+    @property
+    def shortest(self) -> int | None:
+        """The shortest of the times to live; None where nothing expires."""
+        return min((days for days in (self.days, *self.days_of.values()) if days is not None), default=None)
+
+
+class ExpiryOptions(Options):
+    """Options of a bulk deletion that takes what has expired, and nothing else; no form offers them."""
+
+    expiry: Annotated[Expiry, Field(strict=False)]
+
+
 def parse_options(data: Mapping[str, Any]) -> Options:
     """Read options as they arrive in a REST body, run configuration or the command line.
 
     Raises:
         RequestError: the fields that cannot be used, each with value and reason, in one error.
     """
+    # The ledger holds both kinds.
+    model = ExpiryOptions if "expiry" in data else Options
     try:
-        return Options.model_validate(dict(data), by_alias=True, by_name=False)
+        return model.model_validate(dict(data), by_alias=True, by_name=False)
     except ValidationError as error:
-        raise request_error(error, [str(info.alias) for info in Options.model_fields.values()]) from None
+        raise request_error(error, [str(info.alias) for info in model.model_fields.values()]) from None

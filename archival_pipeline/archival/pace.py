@@ -66,6 +66,13 @@ class Pace:
                 return
             yield batch
 
+    def removing(self, batches: Sequence[Item]) -> Iterator[Item]:
+        """Batches of a bulk deletion, which copied nothing: as many as can be deleted before the window closes."""
+        for taken, batch in enumerate(batches):
+            if not self._may_begin(min(taken + 1, self.lanes)):
+                return
+            yield batch
+
     def deleting(self, batches: Sequence[Item]) -> Iterator[Item]:
         """Batches to delete: all that were copied, because a batch that was begun is finished."""
         for batch in batches:

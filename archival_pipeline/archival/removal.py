@@ -20,7 +20,7 @@ from psycopg import Rollback
 from psycopg import errors as server
 
 from archival_pipeline import errors
-from archival_pipeline.archival import comparison, digests, keys, trees
+from archival_pipeline.archival import comparison, digests, holding, keys, trees
 from archival_pipeline.archival.digests import Digest, Measure
 from archival_pipeline.archival.direction import is_archive
 from archival_pipeline.archival.keys import array_literal
@@ -77,10 +77,11 @@ def delete_batch(lane: Lane, move: Move, batch: Batch) -> Removed:
     Raises:
         DatabaseError: the server refused; rolled back.
     """
-    try:
-        return _delete_whole(lane, move, batch)
-    except (BatchChangedError, server.LockNotAvailable, server.ProgramLimitExceeded):
-        return _delete_apart(lane, move, batch)
+    with holding.removal(move):
+        try:
+            return _delete_whole(lane, move, batch)
+        except (BatchChangedError, server.LockNotAvailable, server.ProgramLimitExceeded):
+            return _delete_apart(lane, move, batch)
 
 
 def _delete_whole(lane: Lane, move: Move, batch: Batch) -> Removed:
@@ -88,7 +89,7 @@ def _delete_whole(lane: Lane, move: Move, batch: Batch) -> Removed:
     removed = Removed()
     with origin.transaction():
         _lock(origin, move, batch)
-        obstacle = next(iter(_obstacles(origin, move, batch.trees()).values()), None)
+        obstacle = next(iter(_obstacles(lane, move, batch.trees()).values()), None)
         if obstacle is not None:
             raise BatchChangedError(f"instance {obstacle.root_id}: {obstacle.detail}")
         found = _keys(lane, move, batch.member_ids)
@@ -165,7 +166,7 @@ def _delete_apart(lane: Lane, move: Move, batch: Batch) -> Removed:
         held = _lock_free(origin, move, batch)
         intact = _copy_is_intact(lane, move, batch, _keys(lane, move, batch.member_ids))
         for root, members in batch.trees().items():
-            verdict = _held(root, members, held) or _obstacles(origin, move, {root: members}).get(root)
+            verdict = _held(root, members, held) or _obstacles(lane, move, {root: members}).get(root)
             if verdict is not None and move.direction.copies:
                 verdict = comparison.unless_rows_are_missing(lane, move, members, verdict)
             if verdict is None:
@@ -265,8 +266,9 @@ def _require_same_tables(origin: psycopg.Connection[Any], move: Move) -> None:
         raise errors.PreflightError(["the primary's tables changed during the run: run `archival-pipeline check`"])
 
 
-def _obstacles(origin: psycopg.Connection[Any], move: Move, several: Trees) -> dict[int, TreeReport]:
+def _obstacles(lane: Lane, move: Move, several: Trees) -> dict[int, TreeReport]:
     """Look again at everything that made the trees eligible."""
+    origin = lane.session(move.direction.origin)
     found: dict[int, TreeReport] = {}
     if move.direction.origin == "primary":
         found = trees.obstacles(origin, several, move.date_limit, only=move.obstacles_that_count)
@@ -274,7 +276,7 @@ def _obstacles(origin: psycopg.Connection[Any], move: Move, several: Trees) -> d
     for parent, child in trees.new_children(origin, list(members)).items():
         root = members[parent]
         found[root] = TreeReport(root, "skipped", "changed_during_run", child, detail="a child came after the copy")
-    return found
+    return found | holding.on_hold(lane, move, several)
 
 
 def _delete_rows(origin: psycopg.Connection[Any], move: Move, found: Keys) -> tuple[dict[str, Digest], list[int]]:

@@ -12,7 +12,7 @@ import psycopg
 from psycopg import sql
 
 from archival_pipeline import errors
-from archival_pipeline.archival import audit, keys, script, selection, trees
+from archival_pipeline.archival import audit, keys, picking, script, selection, trees
 from archival_pipeline.archival import filters as filtering
 from archival_pipeline.catalogue import backup_tables, indexes, lob_modes, pairing, preflight
 from archival_pipeline.catalogue.binding import bind
@@ -144,6 +144,18 @@ def count(settings: Settings, filters: Filters, database: Which = "primary") -> 
     """How many process instances the filters pick now."""
     with short_session(_database(settings, database), "counting process instances") as session:
         return selection.count(session, _bound(settings, session, filters))
+
+
+def count_moved(settings: Settings, audit_id: str, filters: Filters, database: Which) -> int:
+    """How many trees that an operation moved the filters pick of a database; without filters all of them.
+
+    Raises:
+        RequestError: the ledger has no such operation.
+    """
+    with short_session(settings.backup, "looking up an operation") as session:
+        moved = picking.moved_by(session, audit_id)
+    with short_session(_database(settings, database), "counting process instances") as session:
+        return len(picking.narrowed(session, moved, filters, _bound(settings, session, filters)))
 
 
 def find(

@@ -281,8 +281,10 @@ def delete(move: Move, wave: Wave) -> WaveResult:
 
         batches = [b for b in move.ledger.batches(wave.number) if b.state in ("copied", "deleting")]
         move.scan(batches)
-        turns = move.pace.deleting(batches)
+        turns = move.pace.deleting(batches) if move.direction.copies else move.pace.removing(batches)
         move.lanes.run(turns, lambda lane, batch: recovery.delete(lane, move, batch), report)
+        if not move.direction.copies and move.pace.ended_because is not None:
+            move.books()[1].put_back()
         result.seconds = _since(started)
         move.signal.check()
         return result

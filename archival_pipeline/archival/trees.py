@@ -21,6 +21,7 @@ Trees = dict[int, list[int]]
 
 # Reason code -> what it means, for people. The order is the order in which one reason is chosen for a tree.
 REASONS = {
+    "on_hold": "an instance of the tree, or of its family, is on legal hold",
     "running_member": "the instance has not ended",
     "live_state": "the engine still holds state, a work item or a session of the instance",
     "open_task": "a task of the instance is open",
@@ -30,6 +31,8 @@ REASONS = {
     "case_shared": "another instance has the same case, and with it the same case file",
     "case_outside": "an instance that the case started is running outside the tree",
     "shared_content": "a task outside the tree uses the same content",
+    "archived_unknown": "the ledger knows no backup that archived the instance",
+    "in_primary": "the primary has the instance, its parent or a child of it",
     "not_there": "the instance is not in the database that it should be moved from",
     "locked": "the engine held a row of the tree for longer than the lock time-out",
     "changed_during_run": "the tree changed while it was moved",

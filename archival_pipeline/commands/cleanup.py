@@ -17,10 +17,12 @@ from archival_pipeline.history.cleanup import metrics
 from archival_pipeline.history.cleanup.archive.broom import archive_orphans
 from archival_pipeline.history.cleanup.archive.opening import Target
 from archival_pipeline.history.cleanup.backfill import backfill_removal_time
+from archival_pipeline.history.cleanup.keeping import as_held
 from archival_pipeline.history.cleanup.orphans import find_orphans, remove_orphans
 from archival_pipeline.history.cleanup.report import forecast
 from archival_pipeline.history.cleanup.running import Surroundings, clean
 from archival_pipeline.history.cleanup.weekly import WeeklyWindows, deadline
+from archival_pipeline.settings import load_backup
 from archival_pipeline.settings_camunda import load_camunda
 from archival_pipeline.settings_cleanup import load_archive, load_cleanup
 
@@ -46,7 +48,7 @@ def cleanup() -> None:
 def report() -> None:
     """Say what a run would remove now, per process definition; reads only."""
     settings, own = configured()
-    found = forecast(settings, own, _now())
+    found = forecast(settings, as_held(own, load_backup()), _now())
     definitions = [{to_camel(name): value for name, value in asdict(one).items()} for one in found.definitions]
 
     def show(console: Console) -> None:
@@ -77,7 +79,8 @@ def run_now(*, agreed: bool, immediate: bool, mode: str, archive: bool) -> int:
     _require(agreed=agreed)
     settings, own = configured()
     target = Target(load_archive(), str(uuid.uuid4())) if archive or own.archive_before_delete else None
-    outcome = clean(settings, own, _around(settings, own, immediate=immediate), mode=mode, target=target)
+    around = _around(settings, own, immediate=immediate)
+    outcome = clean(settings, own, around, mode=mode, target=target, backup=load_backup())
     numbers = {_camel(name): value for name, value in metrics.numbers(outcome).items()}
 
     def show(console: Console) -> None:
@@ -119,10 +122,11 @@ def orphans(*, agreed: bool, immediate: bool, remove: bool) -> None:
     if remove:
         _require(agreed=agreed)
         around = _around(settings, own, immediate=immediate)
+        kept = as_held(own, load_backup())
         if own.archive_before_delete:
-            gone = archive_orphans(settings, own, around, Target(load_archive(), str(uuid.uuid4())))
+            gone = archive_orphans(settings, kept, around, Target(load_archive(), str(uuid.uuid4())))
         else:
-            gone = remove_orphans(settings, around, own.holds.instances)
+            gone = remove_orphans(settings, around, kept.holds.instances)
         answer({"removed": dict(gone)}, lambda console: show_rows(console, "Removed", gone))
         return
     found = find_orphans(settings)

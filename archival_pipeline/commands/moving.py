@@ -103,16 +103,16 @@ def _run(direction: Direction, filters: Filters, options: Options, *, agreed: bo
         )
         raise click.UsageError(message)
     settings = load_settings()
-    if must_ask and not _agrees(settings, direction, filters):
+    if must_ask and not _agrees(settings, direction, filters, options.audit_id):
         click.echo("Nothing was done.", err=True)
         return ExitCode.FAILED
     form = form_of_call()
     form.audit_id = str(uuid.uuid4())
     try:
-        with _stoppable(), _progress(shown=not form.json) as progress:
+        with stoppable(), _progress(shown=not form.json) as progress:
             outcome = operating.run(settings, direction, form.audit_id, filters, options, progress)
     except Stopped as stop:
-        complain(CancelledError.code, f"The {direction.operation} was stopped by {stop}.", _GO_ON)
+        complain(CancelledError.code, f"The {direction.operation} was stopped by {stop}.", GO_ON)
         return 128 + stop.number
     except CancelledError as error:
         complain(error.code, error.summary, error.resolve)
@@ -122,22 +122,25 @@ def _run(direction: Direction, filters: Filters, options: Options, *, agreed: bo
     return ExitCode.QUARANTINED if outcome.totals.trees_quarantined else ExitCode.OK
 
 
-_GO_ON = "Finished batches stay finished; run the same command again to go on."
+GO_ON = "Finished batches stay finished; run the same command again to go on."
 
 
-def _agrees(settings: Settings, direction: Direction, filters: Filters) -> bool:
+def _agrees(settings: Settings, direction: Direction, filters: Filters, audit_id: str | None) -> bool:
     sides = {"primary": settings.primary, "backup": settings.backup}
     origin, destination = sides[direction.origin], sides[direction.destination]
-    selected = service.count(settings, filters, direction.origin)
+    if audit_id is None:
+        selected = f"{service.count(settings, filters, direction.origin)} instance(s) are"
+    else:
+        selected = f"{service.count_moved(settings, audit_id, filters, direction.origin)} tree(s) of {audit_id} are"
     doing = f"Move them with their descendants to {destination.database} on {destination.host}?"
     if not direction.copies:
         doing = "Delete them with their descendants?"
-    found = f"{selected} instance(s) are selected in {origin.database} on {origin.host} (the {direction.origin})."
+    found = f"{selected} selected in {origin.database} on {origin.host} (the {direction.origin})."
     return click.confirm(f"{found} {doing}", err=True)
 
 
 @contextmanager
-def _stoppable() -> Iterator[None]:
+def stoppable() -> Iterator[None]:
     """Turn the first SIGINT or SIGTERM into :class:`Stopped`; later ones find the work being ended already."""
     numbers = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not signal.SIG_IGN]
 

@@ -8,6 +8,9 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from psycopg.errors import error_from_result
+from psycopg.generators import fetch_many
+
 from archival_pipeline.errors import VerificationError
 
 if TYPE_CHECKING:
@@ -17,8 +20,10 @@ if TYPE_CHECKING:
     from psycopg import Copy
     from psycopg.sql import Composed
 
-# What COPY sends in binary for no row at all: signature, flags, no extension, end of data.
-_EMPTY_BYTES = 11 + 4 + 4 + 2
+# The last message of binary data: a row of minus one columns.
+_END = b"\xff\xff"
+# The only message where there is no row at all: signature, no flags, no extension, end.
+_NOTHING = b"PGCOPY\n\xff\r\n\x00" + bytes(4 + 4) + _END
 
 # One row arrives per message; pieces of this size are worth a send.
 _PIECE_BYTES = 256 * 1024
@@ -51,7 +56,7 @@ def stream(
         with reader.copy(copy_out, parameters) as source:
             pieces = _pieces(source)
             first = next(pieces)
-            if len(first) <= _EMPTY_BYTES:
+            if first == _NOTHING:
                 # Most tables of most batches have no row: spare the destination the round trip.
                 return 0, 0
             with writer.copy(copy_in) as sink:
@@ -65,10 +70,27 @@ def stream(
 
 def _pieces(source: Copy) -> Iterator[bytearray]:
     """Rows put together to pieces that are worth a send."""
+    server = source.connection.pgconn
     piece = bytearray()
-    for row in source:
+    for first in source:
+        row = first
         piece += row
-        if len(piece) >= _PIECE_BYTES:
-            yield piece
-            piece = bytearray()
+        # The loop above waits for a row, and costs more than the row. What has arrived by now needs no waiting; but
+        # the end of the data is left to the loop, which knows what comes after it.
+        while row not in (_END, _NOTHING):
+            size, row = server.get_copy_data(1)
+            if size == 0:
+                break
+            if size < 0:
+                raise _failure(source)
+            piece += row
+            if len(piece) >= _PIECE_BYTES:
+                yield piece
+                piece = bytearray()
     yield piece
+
+
+def _failure(source: Copy) -> psycopg.Error:
+    """What the server said instead of sending the rest."""
+    results = source.connection.wait(fetch_many(source.connection.pgconn))
+    return error_from_result(results[0])

@@ -45,10 +45,12 @@ from archival_pipeline.history.cleanup import metrics
 from archival_pipeline.history.cleanup.archive.broom import archive_orphans
 from archival_pipeline.history.cleanup.archive.opening import Target
 from archival_pipeline.history.cleanup.backfill import backfill_removal_time
+from archival_pipeline.history.cleanup.keeping import as_held
 from archival_pipeline.history.cleanup.orphans import remove_orphans
 from archival_pipeline.history.cleanup.report import Forecast, forecast
 from archival_pipeline.history.cleanup.running import Outcome, Surroundings, clean
 from archival_pipeline.history.cleanup.weekly import WeeklyWindows, deadline
+from archival_pipeline.settings import load_backup
 from archival_pipeline.settings_camunda import CamundaSettings, load_camunda, load_camunda_zone
 from archival_pipeline.settings_cleanup import CleanupSettings, load_archive, load_cleanup
 
@@ -98,7 +100,8 @@ def clean_history(context: OpExecutionContext, config: CleanupConfig) -> None:
     with reported():
         settings, cleanup = configured()
         if config.dryRun:
-            _show_forecast(context, forecast(settings, cleanup, started, rows_per_second=_last_rate(context)))
+            kept = as_held(cleanup, load_backup())
+            _show_forecast(context, forecast(settings, kept, started, rows_per_second=_last_rate(context)))
             return
         closing = deadline(WeeklyWindows.of(cleanup, settings.time_zone), started, immediate=config.immediate)
         around = Surroundings(clock=_now, sleep=time.sleep, deadline=closing, progress=_teller(context))
@@ -108,12 +111,13 @@ def clean_history(context: OpExecutionContext, config: CleanupConfig) -> None:
         extra: dict[str, Any] = {"archived before removal": target is not None}
         if config.backfillRemovalTime:
             extra["hierarchies given a removal time"] = backfill_removal_time(settings, cleanup, around).roots
-        outcome = clean(settings, cleanup, around, mode=config.mode, target=target)
+        outcome = clean(settings, cleanup, around, mode=config.mode, target=target, backup=load_backup())
         if config.removeOrphans:
+            kept = as_held(cleanup, load_backup())
             gone = (
-                archive_orphans(settings, cleanup, around, target)
+                archive_orphans(settings, kept, around, target)
                 if target
-                else remove_orphans(settings, around, cleanup.holds.instances)
+                else remove_orphans(settings, around, kept.holds.instances)
             )
             extra["removed orphans"] = gone.total()
     _show(context, outcome, extra, metrics.window_used(outcome, started, closing))

@@ -172,18 +172,35 @@ def test_signal_stops_it_cleanly_and_the_next_run_goes_on(
 
 @pytest.mark.parametrize(("reply", "code", "moved"), [("n", 1, False), ("y", 0, True)])
 def test_person_is_asked_first(archive_pair: Archive, reply: str, code: int, *, moved: bool) -> None:
+    ended, text = _at_a_terminal(archive_pair, reply, "backup", *COMPLETED)
+    assert ended == code
+    assert "instance(s) are selected" in text
+    assert ("Rows per table" in text) is moved
+    assert bool(archive_pair.audits()) is moved
+
+
+def test_person_is_asked_about_what_the_operation_moved(archive_pair: Archive) -> None:
+    first = archive_pair.run(*BACKUP, "--max-batches", "1", "--batch-size", "5").document
+    second = archive_pair.run(*BACKUP, "--max-batches", "1", "--batch-size", "7").document
+    assert 0 < first["treesMoved"] < second["treesMoved"]
+    ended, text = _at_a_terminal(archive_pair, "n", "restore", "--audit-id", first["auditId"])
+    assert ended == 1
+    assert f"{first['treesMoved']} tree(s) of {first['auditId']} are selected" in " ".join(text.split())
+    unknown = archive_pair.run("restore", "--audit-id", "nobody", "--yes")
+    assert (unknown.code, unknown.error["errorCode"]) == (2, "INVALID_REQUEST")
+
+
+def _at_a_terminal(archive: Archive, reply: str, *arguments: str) -> tuple[int, str]:
+    """Run a command as a person does, and give one answer; return how it ended and what was shown."""
     ours, theirs = pty.openpty()
-    environment = archive_pair.environment | {"TERM": "xterm", "COLUMNS": "120"}
+    environment = archive.environment | {"TERM": "xterm", "COLUMNS": "120"}
     with subprocess.Popen(
-        [COMMAND, "backup", *COMPLETED], env=environment, stdin=theirs, stdout=theirs, stderr=theirs
+        [COMMAND, *arguments], env=environment, stdin=theirs, stdout=theirs, stderr=theirs
     ) as process:
         os.close(theirs)
         os.write(ours, f"{reply}\n".encode())
         text = _read_all(ours)
-        assert process.wait(timeout=60) == code
-    assert "instance(s) are selected" in text
-    assert ("Rows per table" in text) is moved
-    assert bool(archive_pair.audits()) is moved
+        return process.wait(timeout=60), text
 
 
 def _read_all(terminal: int) -> str:

@@ -57,6 +57,16 @@ query($repository: RepositorySelector!, $name: String) {
     ... on PythonError { message } }
 }"""
 
+_RUNS = """
+query { runsOrError(limit: 25) { __typename
+  ... on Runs { results { runId status startTime endTime tags { key value } } }
+  ... on PythonError { message } } }"""
+_EVENTS = """
+query($runId: ID!, $cursor: String) {
+  logsForRun(runId: $runId, afterCursor: $cursor, limit: 1000) { __typename
+    ... on EventConnection { cursor hasMore events { __typename ... on MessageEvent { message timestamp stepKey } } }
+    ... on PythonError { message } } }"""
+
 
 @dataclass(frozen=True, slots=True)
 class Ui:
@@ -93,6 +103,21 @@ class Ui:
         found = self._did(_PARTITIONS, "PartitionSet", repository=_of_location(), name=f"{job}_partition_set")
         results = found["partitionStatusesOrError"]["results"]
         return {result["partitionName"]: result["runStatus"] for result in results}
+
+    def runs(self) -> list[dict[str, Any]]:
+        """What the page of runs shows first."""
+        found: list[dict[str, Any]] = self._did(_RUNS, "Runs")["results"]
+        return found
+
+    def events(self, run_id: str) -> list[dict[str, Any]]:
+        """Everything that a run's page shows, read from its beginning in the pages that the browser asks for."""
+        events: list[dict[str, Any]] = []
+        cursor, more = None, True
+        while more:
+            page = self._did(_EVENTS, "EventConnection", runId=run_id, cursor=cursor)
+            events += page["events"]
+            cursor, more = page["cursor"], page["hasMore"]
+        return events
 
     def answers(self) -> bool:
         """Whether it is up."""

@@ -23,6 +23,7 @@ from archival_pipeline import (
     settings_imixs,
     settings_interim,
     settings_operations,
+    settings_retention,
     settings_variables,
 )
 from archival_pipeline.archival.filters import Filters
@@ -207,6 +208,8 @@ PARTS: dict[str, tuple[str, Callable[[], str]]] = {
     "nightly": ("docs/configuration.md", lambda: settings_of(settings.NightlySettings)),
     "camunda": ("docs/configuration.md", lambda: settings_of(settings_camunda.CamundaSettings)),
     "cleanup": ("docs/configuration.md", lambda: settings_of(settings_cleanup.CleanupSettings)),
+    "process-cleanup": ("docs/configuration.md", lambda: settings_of(settings_retention.ProcessCleanupSettings)),
+    "backup-retention": ("docs/configuration.md", lambda: settings_of(settings_retention.BackupRetentionSettings)),
     "camunda_rest": ("docs/configuration.md", lambda: settings_of(settings_variables.CamundaRestSettings)),
     "alerts": ("docs/configuration.md", lambda: settings_of(settings_operations.AlertSettings)),
     "upkeep": ("docs/configuration.md", lambda: settings_of(settings_operations.UpkeepSettings)),

@@ -67,6 +67,19 @@ SETTINGS: dict[str, str] = {
         for day in ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
         for edge in ("Start", "End")
     },
+    "processHistoryCleanupEnabled": "Whether the schedule `nightly_process_history_cleanup` is on at first.",
+    "processHistoryTimeToLive": "`P<n>D` or days, for process definitions that have no time of their own; else never.",
+    "processHistoryTimeToLiveOfDefinitions": 'By process id or name: `{"invoice": "P3650D", "deed": null}`; null never.',
+    "processHistoryCleanupBatchWindowStartTime": "`HH:mm` in `BPM_TIME_ZONE`. The first moment inside.",
+    "processHistoryCleanupBatchWindowEndTime": "The first moment after; not later than the start means the next day.",
+    "processHistoryCleanupPauseMs": "Milliseconds each lane rests after a batch.",
+    "backupRetentionEnabled": "Whether the schedule `nightly_backup_retention` is on at first.",
+    "backupTimeToLive": "`P<n>D` or days, for process definitions that have no time of their own; else never.",
+    "backupTimeToLiveOfDefinitions": "By process id or name, as above.",
+    "backupTimeToLiveSince": "Count from the day on which a tree was archived, or from the end of its instances.",
+    "backupRetentionBatchWindowStartTime": "`HH:mm` in `BPM_TIME_ZONE`. The first moment inside.",
+    "backupRetentionBatchWindowEndTime": "The first moment after; not later than the start means the next day.",
+    "backupRetentionPauseMs": "Milliseconds each lane rests after a batch.",
     "BPM_DB_NAME": "Database of the engine.",
     "BPM_DB_SCHEMA_NAME": "Schema with the engine's tables. It must exist; `migrate` adds functions to it.",
     "BPM_BACKUP_DB_NAME": "Database of the archive. It must exist, be another than the primary, and use UTF8.",
@@ -207,6 +220,7 @@ SETTINGS: dict[str, str] = {
 }
 
 REASON_WAYS_OUT: dict[str, str] = {
+    "on_hold": "Nothing, as long as the hold stands: `archival-pipeline hold list` says by whom and why.",
     "running_member": "Wait until it ends. To move it all the same: `includeRunning`, with the engine stopped.",
     "live_state": "Usually the engine is between two steps: wait. If the instance ended long ago, look at the engine.",
     "open_task": "Complete or exit the task, or wait.",
@@ -216,6 +230,8 @@ REASON_WAYS_OUT: dict[str, str] = {
     "case_outside": "Select the whole case, and wait until every instance of it has ended.",
     "case_shared": "Move or delete all instances of the case together; until then the tree stays.",
     "shared_content": "Select the tree of the other task as well, or leave both.",
+    "archived_unknown": "Set `backupTimeToLiveSince=ended`, or delete the tree by hand.",
+    "in_primary": "Archive the rest of the tree, or restore it; if it stands in both, compare them and delete one.",
     "not_there": "Nothing: it is in the other database already, or the engine has cleaned it away.",
     "locked": "Nothing: it is taken back, and the next run tries it again. If it stays, look who holds the lock.",
     "changed_during_run": "Nothing: it is taken back, and the next run judges it anew. Quarantined, it needs a look.",

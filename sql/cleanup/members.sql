@@ -19,7 +19,11 @@ WITH RECURSIVE members (root_, id_) AS (
 SELECT
     m.root_,
     m.id_,
-    EXISTS (SELECT 1 FROM {act_ru_execution} AS e WHERE e.proc_inst_id_ = m.id_)
+    EXISTS (
+        SELECT 1
+        FROM {act_ru_execution} AS e
+        WHERE e.proc_inst_id_ = m.id_
+    )
     OR coalesce(
         m.id_ = ANY(%(held_instances)s)
         OR p.business_key_ = ANY(%(held_keys)s)
@@ -28,4 +32,10 @@ SELECT
     ) AS kept
 FROM members AS m
 INNER JOIN {act_hi_procinst} AS p ON m.id_ = p.id_
-WHERE m.id_ <> m.root_ OR EXISTS (SELECT 1 FROM {act_ru_execution} AS e WHERE e.proc_inst_id_ = m.id_)
+WHERE
+    m.id_ <> m.root_
+    OR EXISTS (
+        SELECT 1
+        FROM {act_ru_execution} AS e
+        WHERE e.proc_inst_id_ = m.id_
+    )

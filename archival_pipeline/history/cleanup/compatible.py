@@ -45,4 +45,5 @@ def remove_rows(session: Session, due: Due) -> Counter[str]:
         if metrics := expired_metrics(session, due):
             statement = sql.SQL("DELETE FROM {} WHERE id_ = ANY(%s)").format(due.engine.name(METRICS_TABLE))
             rows[METRICS_TABLE] = session.execute(statement, (metrics,)).rowcount
+        due.require()
     return rows

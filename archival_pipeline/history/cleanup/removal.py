@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg import sql
 
 from archival_pipeline.catalogue.camunda import BYTES_TABLE, ROOT, ROOTS_TABLE, RUNTIME_OWNERS
+from archival_pipeline.database.sqlfiles import load_sql
 from archival_pipeline.history.cleanup.selecting import NOT_RUNNING
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def remove_hierarchies(session: Session, due: Due, wanted: Sequence[str]) -> Rem
         wanted: ids of root instances.
     """
     removed = Removed()
-    with session.transaction():
+    with due.removing() as due, session.transaction():  # noqa: PLR1704 - the same, as of now
         roots, removed.locked = lock_due(session, due, wanted)
         if roots:
             members, removed.running = members_of(session, due, roots)
@@ -68,6 +69,7 @@ def remove_hierarchies(session: Session, due: Due, wanted: Sequence[str]) -> Rem
             keys = Keys.of(session, due.engine, free, [member for root in free for member in members[root]])
             removed.rows = _delete(session, due.engine, keys)
             removed.roots = len(free)
+            due.require()
     return removed
 
 
@@ -96,32 +98,11 @@ def members_of(session: Session, due: Due, roots: Sequence[str]) -> tuple[dict[s
     values = due.values | {"roots": list(roots)}
     found: dict[str, list[str]] = {root: [root] for root in roots}
     stay: set[str] = set()
-    for root, member, kept in session.execute(due.engine.names(_MEMBERS), values):
+    for root, member, kept in session.execute(due.engine.names(load_sql("cleanup/members")), values):
         found.setdefault(root, []).append(member)
         if kept:
             stay.add(root)
     return found, sorted(stay)
-
-
-# A called instance of before 7.10 names no root; the activity that called it names it, along an index.
-_MEMBERS = """
-WITH RECURSIVE members (root_, id_) AS (
-    SELECT coalesce(p.root_proc_inst_id_, p.id_), p.id_ FROM {act_hi_procinst} AS p
-    WHERE p.root_proc_inst_id_ = ANY(%(roots)s) OR (p.id_ = ANY(%(roots)s) AND p.root_proc_inst_id_ IS NULL)
-    UNION
-    SELECT m.root_, c.id_
-    FROM members AS m
-    INNER JOIN {act_hi_procinst} AS o ON o.id_ = m.id_ AND o.root_proc_inst_id_ IS NULL
-    INNER JOIN {act_hi_actinst} AS a ON a.proc_inst_id_ = m.id_ AND a.call_proc_inst_id_ IS NOT NULL
-    INNER JOIN {act_hi_procinst} AS c ON c.id_ = a.call_proc_inst_id_ AND c.root_proc_inst_id_ IS NULL
-)
-SELECT m.root_, m.id_,
-    EXISTS (SELECT 1 FROM {act_ru_execution} AS e WHERE e.proc_inst_id_ = m.id_)
-    OR coalesce(m.id_ = ANY(%(held_instances)s) OR p.business_key_ = ANY(%(held_keys)s)
-        OR p.proc_def_key_ = ANY(%(held_definitions)s), false)
-FROM members AS m INNER JOIN {act_hi_procinst} AS p ON p.id_ = m.id_
-WHERE m.id_ <> m.root_ OR EXISTS (SELECT 1 FROM {act_ru_execution} AS e WHERE e.proc_inst_id_ = m.id_)
-"""
 
 
 @dataclass(frozen=True, slots=True)

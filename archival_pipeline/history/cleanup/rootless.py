@@ -33,7 +33,7 @@ def remove_rootless(session: Session, due: Due) -> Removed:
     removed = Removed()
     engine = due.engine
     contents: list[str] = []
-    with session.transaction():
+    with due.removing() as due, session.transaction():  # noqa: PLR1704 - the same, as of now
         for table in engine.tables:
             if table.name in {BYTES_TABLE, ROOTS_TABLE, *_DECISIONS} or not engine.has(table.name, REMOVAL):
                 continue
@@ -44,6 +44,7 @@ def remove_rootless(session: Session, due: Due) -> Removed:
         contents += _beside(session, due, removed)
         removed.rows[BYTES_TABLE] += delete_contents(session, engine, roots=[], ids=contents)
         removed.rows[BYTES_TABLE] += _unowned(session, due)
+        due.require()
     return removed
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from archival_pipeline import errors
-from archival_pipeline.history.cleanup import compatible, lanes
+from archival_pipeline.history.cleanup import compatible, keeping, lanes
 from archival_pipeline.history.cleanup.database import Engine, hold_alone, open_session
 from archival_pipeline.history.cleanup.removal import Removed
 from archival_pipeline.history.cleanup.selecting import Due
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from archival_pipeline.history.cleanup.archive.opening import Target
     from archival_pipeline.history.cleanup.database import Session
     from archival_pipeline.history.cleanup.lanes import Lane
+    from archival_pipeline.settings import DatabaseSettings
     from archival_pipeline.settings_camunda import CamundaSettings
     from archival_pipeline.settings_cleanup import CleanupSettings
 
@@ -104,6 +105,7 @@ def clean(
     around: Surroundings,
     *,
     mode: str = "hierarchical",
+    backup: DatabaseSettings | None = None,
     target: Target | None = None,
 ) -> Outcome:
     """Remove what is due.
@@ -113,6 +115,7 @@ def clean(
         cleanup: strategy, batch size, degree of parallelism, holds.
         around: time and the end of the window.
         mode: ``hierarchical``, or ``compatible`` for the engine's own row rule.
+        backup: where the table of legal holds is; None for those of the settings alone.
         target: where everything is archived before it is removed; None to keep nothing.
 
     Raises:
@@ -130,7 +133,8 @@ def clean(
             selector = stack.enter_context(open_session(settings, "cleanup", autocommit=True))
             hold_alone(selector, settings)
             engine = Engine.probe(settings, selector)
-            due = Due(engine, engine.wall(started), cleanup)
+            keeper = stack.enter_context(keeping.keeper(cleanup.holds, target.backup if target else backup))
+            due = Due(engine, engine.wall(started), keeping.holding(cleanup, keeper.held()), keeper)
             if mode == "compatible":
                 _by_rows(selector, due, around, outcome)
             else:
@@ -146,14 +150,15 @@ def clean(
 
 def _require_plain(cleanup: CleanupSettings, target: Target | None) -> None:
     reasons = {
-        "knows no hold: it would remove what historyCleanupHolds names": cleanup.holds.any,
-        "knows no hierarchies: nothing whole could be archived before it is removed": target is not None,
+        "no hold: it would remove what is on hold": cleanup.holds.any,
+        "no hierarchies: nothing whole could be archived before it is removed": target is not None,
     }
     for reason, applies in reasons.items():
         if applies:
             raise errors.RequestError(
-                f"The engine's own row rule {reason}.",
-                resolve="Use the mode hierarchical, or lift the holds and archive nothing.",
+                f"The engine's own row rule knows {reason}.",
+                resolve="Use the mode hierarchical; or archive nothing, and lift the holds: historyCleanupHolds, "
+                "`archival-pipeline hold list`.",
                 field="mode",
                 value="compatible",
             )
@@ -182,7 +187,9 @@ def _by_rows(session: Session, due: Due, around: Surroundings, outcome: Outcome)
     """The engine's rule, transaction by transaction, as long as one of its deletions was full."""
     more = True
     while more and not around.over:
-        rows = compatible.remove_rows(session, due)
+        with due.removing() as now:
+            _require_plain(now.cleanup, None)
+            rows = compatible.remove_rows(session, due)
         more = max(rows.values(), default=0) >= due.cleanup.batch_size
         outcome.add(Outcome(removed=Removed(roots=rows["act_hi_procinst"], rows=rows), batches=1))
         around.progress(outcome)

@@ -8,10 +8,14 @@ Not here: the removal, which asks again under a lock.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
+
+from archival_pipeline.history.cleanup import keeping
+from archival_pipeline.history.cleanup.keeping import Keeper
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,11 +33,13 @@ class Due:
         engine: whose tables.
         now: the engine's wall clock.
         cleanup: strategy, times to live, and what is on hold.
+        keeper: says what is on hold a moment later.
     """
 
     engine: Engine
     now: datetime
     cleanup: CleanupSettings
+    keeper: Keeper | None = None
 
     @property
     def time(self) -> str:
@@ -51,6 +57,17 @@ class Due:
             "held_keys": self.cleanup.holds.businessKeys,
             "held_definitions": self.cleanup.holds.definitions,
         }
+
+    @contextmanager
+    def removing(self) -> Iterator[Due]:
+        """The same for one transaction that removes, with what is on hold by then."""
+        with (self.keeper or Keeper(self.cleanup.holds)).removal() as held:
+            yield replace(self, cleanup=keeping.holding(self.cleanup, held))
+
+    def require(self) -> None:
+        """The last look before the commit of such a transaction; see :meth:`Keeper.require`."""
+        if self.keeper is not None:
+            self.keeper.require()
 
     def condition(self) -> sql.Composed:
         """The condition on a root instance ``p``, without the question whether it runs."""

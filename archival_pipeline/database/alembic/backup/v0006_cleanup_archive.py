@@ -4,7 +4,7 @@
 from archival_pipeline.database.migrations import apply_files
 
 revision = "0006"
-down_revision = "0004"
+down_revision = "0005"
 
 
 def upgrade() -> None:

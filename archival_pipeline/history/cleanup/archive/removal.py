@@ -13,7 +13,7 @@ are looked at one by one:
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from archival_pipeline.catalogue import digests
@@ -63,6 +63,10 @@ class Sessions:
     archive: Archive
     due: Due
 
+    def as_of(self, now: Due) -> Sessions:
+        """The same with what is on hold by then."""
+        return replace(self, due=now)
+
 
 def remove_copied(at: Sessions, units: Sequence[Unit]) -> Removed:
     """Remove units that the ledger calls ``copied``; commits.
@@ -72,7 +76,8 @@ def remove_copied(at: Sessions, units: Sequence[Unit]) -> Removed:
     """
     removed = Removed()
     try:
-        judged = _remove_whole(at, units, removed)
+        with at.due.removing() as now:
+            judged = _remove_whole(at.as_of(now), units, removed)
     except _ChangedError:
         # Each unit by itself: those that are equal go.
         for unit in units:
@@ -93,6 +98,7 @@ def _remove_whole(at: Sessions, units: Sequence[Unit], removed: Removed) -> _Jud
             gone = _delete_equal(at, judged.free)
             number = current_transaction(at.engine)
             ledger.change(at.backup, judged.free, ledger.COPIED, ledger.REMOVING, transaction=number)
+            at.due.require()
     removed.locked += ids_of(judged.locked)
     if judged.free:
         ledger.change(at.backup, judged.free, ledger.REMOVING, ledger.ARCHIVED)
@@ -140,6 +146,11 @@ def remove_apart(at: Sessions, unit: Unit, *, may_take_back: bool = True) -> Rem
         unit: called ``copied`` by the ledger.
         may_take_back: whether the copy is of this run's making, or of one whose removal never committed.
     """
+    with at.due.removing() as now:
+        return _remove_apart(at.as_of(now), unit, may_take_back=may_take_back)
+
+
+def _remove_apart(at: Sessions, unit: Unit, *, may_take_back: bool) -> Removed:
     gone: dict[str, Digest] = {}
     with at.engine.transaction():
         # Of one snapshot: what is compared is what is deleted, or the server says that it changed.
@@ -153,6 +164,7 @@ def remove_apart(at: Sessions, unit: Unit, *, may_take_back: bool = True) -> Rem
             gone = keys.delete(at.engine, at.archive.engine, found)
             number = current_transaction(at.engine)
             ledger.change(at.backup, [unit], ledger.COPIED, ledger.REMOVING, transaction=number)
+            at.due.require()
     if allowed:
         ledger.change(at.backup, [unit], ledger.REMOVING, ledger.ARCHIVED)
         return _counted([unit], gone)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from archival_pipeline.catalogue import holds
+from archival_pipeline.database import migrations
 from archival_pipeline.database.connections import connect
 from archival_pipeline.errors import PreflightError, RequestError
 from archival_pipeline.history.cleanup.archive import opening
@@ -110,6 +112,16 @@ def test_a_hold_that_came_after_the_copy_takes_it_back(pair: Pair) -> None:
     assert pair.states() == {ARCHIVED, DISCARDED}
     pair.run()
     assert pair.archive_content() == only(before, pair.due)
+
+
+def test_a_hold_of_the_table_counts_at_the_removal(pair: Pair) -> None:
+    root = pair.scene.roots[0]
+    pair.begin()
+    with connect(pair.backup, purpose="test") as session:
+        holds.place(session, "camunda", "instance", root, reason="a suit", by="nobody")
+    assert pair.run().removed.roots == len(pair.scene.roots) - 1
+    assert root in pair.engine_content()["act_hi_procinst"]
+    assert pair.states() == {ARCHIVED, DISCARDED}
 
 
 def test_what_a_writer_holds_waits_and_the_others_go(pair: Pair) -> None:
@@ -257,12 +269,14 @@ def test_one_backup_serves_one_engine(pair: Pair) -> None:
 
 
 def test_an_engines_own_database_is_no_backup(pair: Pair) -> None:
+    elsewhere = pair.engine.model_copy(update={"schema_name": "elsewhere"})
+    migrations.upgrade(elsewhere, "backup")
     with pytest.raises(PreflightError, match="same physical database"):
         clean(
             pair.engine,
             cleanup_settings(),
             around(pair.scene),
-            target=Target(pair.engine.model_copy(update={"schema_name": "elsewhere"}), "run"),
+            target=Target(elsewhere, "run"),
         )
 
 
