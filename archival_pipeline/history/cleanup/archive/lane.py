@@ -14,7 +14,7 @@ import psycopg
 from archival_pipeline.catalogue.camunda import HISTORY_TABLES
 from archival_pipeline.history.cleanup.archive import copying, ledger
 from archival_pipeline.history.cleanup.archive.recovery import of_state, settle
-from archival_pipeline.history.cleanup.archive.removal import remove_apart, remove_copied
+from archival_pipeline.history.cleanup.archive.removal import remove_again, remove_copied
 from archival_pipeline.history.cleanup.archive.units import ROWS, Unit
 from archival_pipeline.history.cleanup.removal import Removed
 from archival_pipeline.history.cleanup.rootless import expired_ids
@@ -38,8 +38,7 @@ def archive_hierarchies(at: Sessions, wanted: Sequence[str]) -> Removed:
         removed.add(remove_copied(at, ready))
     for unit in of_state(known, ledger.ARCHIVED):
         # Archived before, and in the engine again: by hand, or because its server lost a commit.
-        ledger.change(at.backup, [unit], ledger.ARCHIVED, ledger.COPIED)
-        removed.add(remove_apart(at, unit, may_take_back=False))
+        removed.add(remove_again(at, unit))
     for unit in of_state(known, ledger.RETURNED):
         removed.refused[unit.unit_id] = "its restore is not finished: run `archival-pipeline cleanup restore` again"
     return removed
@@ -47,8 +46,9 @@ def archive_hierarchies(at: Sessions, wanted: Sequence[str]) -> Removed:
 
 def archive_rootless(at: Sessions) -> Removed:
     """Archive and remove up to a batch of each kind of expired rows without a hierarchy; commits."""
-    found = {name: ids for name, ids in expired_ids(at.engine, at.due).items() if name in _NAMES and ids}
-    return archive_rows(at, found) if found else Removed()
+    with at.due.removing() as now:
+        found = {name: ids for name, ids in expired_ids(at.engine, now).items() if name in _NAMES and ids}
+        return archive_rows(at, found) if found else Removed()
 
 
 def archive_rows(at: Sessions, found: dict[str, list[str]]) -> Removed:

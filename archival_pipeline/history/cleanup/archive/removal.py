@@ -20,6 +20,7 @@ from archival_pipeline.catalogue import digests
 from archival_pipeline.database.transactions import current_transaction
 from archival_pipeline.errors import VerificationError
 from archival_pipeline.history.cleanup.archive import comparison, keys, ledger
+from archival_pipeline.history.cleanup.archive.copying import SNAPSHOT
 from archival_pipeline.history.cleanup.archive.units import HIERARCHY, ids_of
 from archival_pipeline.history.cleanup.removal import Removed, lock_due, members_of
 
@@ -138,19 +139,27 @@ def _delete_equal(at: Sessions, units: Sequence[Unit]) -> dict[str, Digest]:
     return gone
 
 
-def remove_apart(at: Sessions, unit: Unit, *, may_take_back: bool = True) -> Removed:
-    """Remove one unit as far as the backup has each of its rows; else take the copy back, or report the unit.
+def remove_again(at: Sessions, unit: Unit) -> Removed:
+    """Remove a unit that was archived for good before, if the engine has nothing that the backup has not."""
+    with at.engine.transaction():
+        at.engine.execute(SNAPSHOT)
+        mine, theirs, _ = _both(at, unit)
+    if not mine.within(theirs):
+        problem = f"archived before with other content ({', '.join(mine.differing(theirs))})"
+        ledger.change(at.backup, [unit], ledger.ARCHIVED, ledger.ARCHIVED, problem=problem)
+        return Removed(refused={unit.unit_id: f"DIGEST_MISMATCH: {problem}; it stands in both databases"})
+    problem = "archived before, and in the engine again"
+    ledger.change(at.backup, [unit], ledger.ARCHIVED, ledger.COPIED, problem=problem)
+    return remove_apart(at, replace(unit, problem=problem))
 
-    Args:
-        at: both sides.
-        unit: called ``copied`` by the ledger.
-        may_take_back: whether the copy is of this run's making, or of one whose removal never committed.
-    """
+
+def remove_apart(at: Sessions, unit: Unit) -> Removed:
+    """Remove one unit as far as the backup has each of its rows; else take the copy back, or report the unit."""
     with at.due.removing() as now:
-        return _remove_apart(at.as_of(now), unit, may_take_back=may_take_back)
+        return _remove_apart(at.as_of(now), unit)
 
 
-def _remove_apart(at: Sessions, unit: Unit, *, may_take_back: bool) -> Removed:
+def _remove_apart(at: Sessions, unit: Unit) -> Removed:
     gone: dict[str, Digest] = {}
     with at.engine.transaction():
         # Of one snapshot: what is compared is what is deleted, or the server says that it changed.
@@ -168,7 +177,7 @@ def _remove_apart(at: Sessions, unit: Unit, *, may_take_back: bool) -> Removed:
     if allowed:
         ledger.change(at.backup, [unit], ledger.REMOVING, ledger.ARCHIVED)
         return _counted([unit], gone)
-    if may_take_back and theirs.all_in(mine):
+    if _may_take_back(unit, mine, theirs):
         _discard(at, unit)
         return Removed(running=[unit.unit_id]) if judged.stay else Removed(locked=[unit.unit_id])
     differing = ", ".join(mine.differing(theirs)) or "it may not be removed now"
@@ -178,12 +187,17 @@ def _remove_apart(at: Sessions, unit: Unit, *, may_take_back: bool) -> Removed:
 def _take_back(at: Sessions, unit: Unit) -> Removed:
     """The engine keeps the unit: take the copy back, if the engine has every row of it."""
     with at.engine.transaction():
-        at.engine.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        at.engine.execute(SNAPSHOT)
         mine, theirs, _ = _both(at, unit)
-    if theirs.all_in(mine):
+    if _may_take_back(unit, mine, theirs):
         _discard(at, unit)
         return Removed(running=[unit.unit_id])
     return _refuse(at, unit, f"{unit.unit_id} may not be removed now, and the engine has lost rows of the copy")
+
+
+def _may_take_back(unit: Unit, mine: comparison.Rows, theirs: comparison.Rows) -> bool:
+    """Whether nothing is lost without the copy; what has a problem waits for a person."""
+    return unit.problem is None and theirs.all_in(mine)
 
 
 def _both(at: Sessions, unit: Unit) -> tuple[comparison.Rows, comparison.Rows, keys.Keys]:

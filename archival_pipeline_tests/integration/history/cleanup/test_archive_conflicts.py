@@ -165,8 +165,9 @@ def test_what_was_archived_before_goes_again_only_if_it_is_the_same(pair: Pair) 
     pair.begin()
     pair.execute_backup("UPDATE cleanup_archive_unit SET state = 'deleted' WHERE unit_id IN (%s, %s)", same, other)
     pair.execute_engine(_COMMENT, other)
-    outcome = pair.run()
-    assert outcome.set_aside.keys() == {other}
+    for _ in range(2):
+        outcome = pair.run()
+        assert outcome.set_aside.keys() == {other}
     assert other in pair.engine_content()["act_hi_procinst"]
     assert same not in pair.engine_content()["act_hi_procinst"]
     assert pair.archive_content() == only(before, pair.due)
