@@ -1,5 +1,5 @@
--- Bring units from one state to the next; a unit in another state is not taken: the caller counts. The problem of a unit
--- is remembered until it is over.
+-- Bring units from one state to the next; a unit in another state is not taken, and the caller counts. The problem of a
+-- unit is remembered until it is over.
 UPDATE cleanup_archive_unit
 SET
     operation = %(operation)s,
