@@ -113,8 +113,9 @@ class InterimSettings(_Environment):
     engine: Literal["auto", "camunda", "jbpm"] = Field("auto", validation_alias=AliasChoices("INTERIM_ENGINE"))
     cleanup_enabled: bool = Field(False, validation_alias=AliasChoices("INTERIM_CLEANUP_ENABLED"))
     batch_size: Annotated[int, Field(ge=1, le=5_000)] = Field(
-        1_000, validation_alias=AliasChoices("INTERIM_BATCH_SIZE")
+        2_000, validation_alias=AliasChoices("INTERIM_BATCH_SIZE")
     )
+    lanes: Annotated[int, Field(ge=1, le=8)] = Field(2, validation_alias=AliasChoices("INTERIM_LANES"))
     overlap_hours: Annotated[int, Field(ge=1, le=720)] = Field(
         24, validation_alias=AliasChoices("INTERIM_OVERLAP_HOURS")
     )
@@ -145,6 +146,33 @@ class InterimSettings(_Environment):
             message = "INTERIM_SWEEP_WINDOW_START and INTERIM_SWEEP_WINDOW_END are the same: no window"
             raise ValueError(message)
         return self
+
+
+class KeepSettings(_Environment):
+    """Whether interim data is kept, encrypted, before it is removed."""
+
+    before_delete: bool = Field(False, validation_alias=AliasChoices("INTERIM_ARCHIVE_BEFORE_DELETE"))
+    recipients: str | None = Field(None, validation_alias=AliasChoices("INTERIM_ARCHIVE_RECIPIENTS"))
+    identity_path: Path | None = Field(None, validation_alias=AliasChoices("INTERIM_ARCHIVE_IDENTITY_PATH"))
+    days: Annotated[int, Field(ge=1, le=36_500)] | None = Field(
+        None, validation_alias=AliasChoices("INTERIM_ARCHIVE_DAYS")
+    )
+
+    @model_validator(mode="after")
+    def _for_somebody(self) -> KeepSettings:
+        if self.before_delete and not self.recipients:
+            message = "INTERIM_ARCHIVE_BEFORE_DELETE needs INTERIM_ARCHIVE_RECIPIENTS: nothing is kept in clear"
+            raise ValueError(message)
+        return self
+
+
+def load_keep() -> KeepSettings:
+    """Read whether interim data is kept.
+
+    Raises:
+        ConfigurationError: one message that names every wrong variable.
+    """
+    return read_part(KeepSettings)
 
 
 def load_stores() -> tuple[RedisSettings, FileSettings]:

@@ -1,4 +1,4 @@
-"""Commands for interim data in Redis and S3: status, cleanup, sweep, tokens, metrics."""
+"""Commands for interim data in Redis and S3: status, cleanup, sweep, tokens, restore, metrics."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def cleanup(*, retry_now: bool, from_the_beginning: bool, stop_at: datetime | No
             everything.books.due_at_once()
         work = everything.cleanup(until(stop_at))
         read = work.read_ended(everything.places.interim.batch_size)
-        reports = [asdict(work.clean(store)) for store in _present(work)]
+        reports = [asdict(everything.clean(store, work.stop)) for store in _present(work)]
         waiting = [asdict(one) for one in everything.books.backlog()]
 
     def show(console: Console) -> None:
@@ -113,6 +113,30 @@ def tokens(*, scrub: bool, running_after_days: int | None, stop_at: datetime | N
         report = keeper.look(now, scrub=scrub, running_after_days=running_after_days)
         everything.books.add_totals({("scrubbed", keeper.redis.keyspaces.forms): report.scrubbed})
     answer(asdict(report), lambda console: _show_rows(console, "Tokens", [asdict(report)]))
+
+
+@interim.command(cls=JsonCommand)
+@click.argument("processes", nargs=-1)
+@click.option("--audit-id", help="Every process that this restore has moved back to the engine's database.")
+def restore(*, processes: tuple[str, ...], audit_id: str | None) -> int:
+    """Put back what was kept of PROCESSES before it was removed, and read it there.
+
+    What is there already is left alone; other content under the same name is reported. Safe to repeat. Exit code 1 if
+    anything did not come back.
+    """
+    if not processes and audit_id is None:
+        message = "Name processes, or the restore that moved them back: --audit-id."
+        raise click.UsageError(message)
+    with opened(service.load_places()) as everything:
+        moved = everything.archive.restored_by(audit_id) if audit_id is not None else []
+        report = everything.restorer().restore([*processes, *moved])
+
+    def show(console: Console) -> None:
+        _show_rows(console, "Restored", [{**asdict(report), "failed": len(report.failed)}])
+        console.print(table("Did not come back", ("name", "reason"), list(report.failed.items())))
+
+    answer(asdict(report), show)
+    return ExitCode.FAILED if report.failed else ExitCode.OK
 
 
 @interim.command(name="metrics", cls=JsonCommand)

@@ -60,7 +60,7 @@ def _clean_op(name: str, store: Store, what: str) -> OpDefinition:
             if there is None:
                 context.log.info("interim store=%s is not configured", store)
                 return
-            report = everything.cleanup(_NEVER).clean(store)
+            report = everything.clean(store, _NEVER)
             backlog = next((one for one in everything.books.backlog() if one.store == store), None)
         context.add_output_metadata(
             {

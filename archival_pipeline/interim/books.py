@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 Store = Literal["redis", "files"]
 _CURSOR = "cursor:"
+_RUN = "run:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +166,19 @@ class Books:
             "WHERE store = %s AND starts_with(name, %s) AND last_seen_at < %s::timestamptz",
             (store, prefix, since),
         )
+
+    def note_run(self, what: str, numbers: Mapping[str, int]) -> None:
+        """Remember what the last run of something did."""
+        self.remember(f"{_RUN}{what}", numbers)
+
+    def last_runs(self) -> list[tuple[str, float, dict[str, int]]]:
+        """What ran last, when (in seconds since 1970), and its numbers."""
+        rows = self.session.execute(
+            "SELECT substr(name, %s), extract(EPOCH FROM updated_at)::float, content FROM interim_state"
+            " WHERE starts_with(name, %s) ORDER BY name",
+            (len(_RUN) + 1, _RUN),
+        )
+        return [(row[0], row[1], row[2]) for row in rows.fetchall()]
 
     def orphans(self) -> list[tuple[str, str, int, int]]:
         """Store, shape, how many, and the age of the oldest in seconds, of what looks left behind."""

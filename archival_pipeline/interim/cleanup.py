@@ -8,19 +8,20 @@ leads to (``sweeper.py``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from archival_pipeline.interim.keys import Shape
 from archival_pipeline.interim.outages import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from archival_pipeline.interim.books import Books, Store, Work
     from archival_pipeline.interim.engines import Ended, EngineReader
     from archival_pipeline.interim.file_store import FileStore
-    from archival_pipeline.interim.judging import Judge, Verdict
+    from archival_pipeline.interim.judging import Judge
+    from archival_pipeline.interim.keeping import Keeper
     from archival_pipeline.interim.keys import Parsed
     from archival_pipeline.interim.outages import Patience
     from archival_pipeline.interim.redis_store import RedisStore
@@ -55,6 +56,16 @@ class StoreReport:
     down: str | None = None
     again: int = 0
 
+    def merge(self, other: StoreReport) -> None:
+        """Add what another lane has done."""
+        self.add(other.removed, other.bytes)
+        self.pieces += other.pieces
+        self.processes += other.processes
+        self.withheld += other.withheld
+        self.again += other.again
+        self.failed |= other.failed
+        self.down = self.down or other.down
+
     def add(self, removed: Mapping[str, int], size: int) -> None:
         """Count what is gone."""
         for place, count in removed.items():
@@ -74,6 +85,7 @@ class Cleanup:
         files: None when there is no file store.
         patience: how often a store is tried.
         stop: asked before each piece of work.
+        keeper: keeps everything before it is removed; None where nothing is kept.
     """
 
     engine: EngineReader
@@ -83,6 +95,7 @@ class Cleanup:
     files: FileStore | None
     patience: Patience
     stop: Callable[[], bool]
+    keeper: Keeper | None = None
 
     def read_ended(self, page_size: int) -> int:
         """Write down as work what has ended since the last time; return how many processes that are."""
@@ -94,7 +107,7 @@ class Cleanup:
                 if self.redis is not None:
                     self.books.queue("redis", page.ended)
                 if self.files is not None:
-                    self.books.queue("files", [one for one in page.ended if one.is_root])
+                    self.books.queue("files", [replace(one, named=()) for one in page.ended if one.is_root])
                 self.books.move_cursor(self.engine.name, page.cursor)
             read += len(page.ended)
             is_last = page.is_last
@@ -150,56 +163,60 @@ class Cleanup:
         assert self.redis is not None  # noqa: S101 - its work is queued only where there is one
         report.failed.clear()
         report.withheld = 0
-        owned = [one for one in work.items if self.engine.owns(one.process_id)]
-        runs = self.engine.running(one.process_id for one in owned).processes
-        report.failed |= dict.fromkeys(runs, STILL_RUNS)
-        over = {one.process_id: one for one in owned if one.process_id not in runs}
-        members, unread = self.redis.members(list(over))
+        owned = {one.process_id: one for one in work.items if self.engine.owns(one.process_id)}
+        members, unread = self.redis.members(list(owned))
         report.failed |= unread
-        wanted = {process: self._keys_of(one, members.get(process, set())) for process, one in over.items()}
-        may_go = self._judged(wanted, members, report)
+        found = {process: self._keys_of(one, members.get(process, ())) for process, one in owned.items()}
+        may_go = self._judged(found, members, report)
+        if self.keeper is not None:
+            refused = self.keeper.keep_keys(self.redis, may_go, members)
+            report.failed |= refused
+            may_go = {process: keys for process, keys in may_go.items() if process not in refused}
         removal = self.redis.remove({key for keys in may_go.values() for key in keys})
         report.add(removal.removed, removal.bytes)
-        for process, keys in may_go.items():
-            broken = [key for key in keys if key in removal.failed]
-            if broken:
-                report.failed[process] = removal.failed[broken[0]]
-        gone = {
-            process: [key for key in may_go.get(process, ()) if key in listed and key not in removal.failed]
-            for process, listed in members.items()
-        }
+        if removal.failed:
+            for process, keys in may_go.items():
+                broken = [key for key in keys if key in removal.failed]
+                may_go[process] = [key for key in keys if key not in removal.failed]
+                if broken:
+                    report.failed[process] = removal.failed[broken[0]]
+        gone = {process: [key for key in may_go.get(process, ()) if key in keys] for process, keys in members.items()}
         self.redis.drop_from_index({process: keys for process, keys in gone.items() if keys})
 
-    def _keys_of(self, one: Ended, members: set[str]) -> dict[str, Parsed]:
+    def _keys_of(self, one: Ended, members: Iterable[str]) -> dict[str, Parsed]:
         assert self.redis is not None  # noqa: S101 - as above
         spaces = self.redis.keyspaces
         named = (spaces.start_key(variable, value) for variable, value in one.named)
         return {key: spaces.parse(key) for key in [*members, *(key for key in named if key)]}
 
     def _judged(
-        self, wanted: Mapping[str, Mapping[str, Parsed]], members: Mapping[str, set[str]], report: StoreReport
+        self, found: Mapping[str, Mapping[str, Parsed]], members: Mapping[str, set[str]], report: StoreReport
     ) -> dict[str, list[str]]:
         """Those keys of each process that may go. What another process still needs is tried again later."""
         assert self.redis is not None  # noqa: S101 - as above
-        spaces = self.redis.keyspaces
-        parts = {key: spaces.split(key) for keys in wanted.values() for key in keys}
-        bare = {part[1]: keys[key] for keys in wanted.values() for key in keys if (part := parts[key])}
-        verdicts = self.judge.verdicts(bare)
+        keys = {key: parsed for of_one in found.values() for key, parsed in of_one.items()}
+        running = self.engine.running({*found, *(owner for parsed in keys.values() for owner in parsed.owners)})
+        verdicts = self.judge.verdicts(keys, running)
         may_go: dict[str, list[str]] = {}
-        for process, keys in wanted.items():
-            listed = members.get(process, set())
-            for key, parsed in keys.items():
-                part = parts[key]
-                verdict: Verdict = verdicts[part[1]] if part else "unknown"
-                # An index set says whose its members are, even where their names do not; but only in its own keyspace.
-                ours = key in listed and part is not None and part[0] == spaces.forms and parsed.shape is Shape.OTHER
-                if verdict == "over" or ours:
-                    may_go.setdefault(process, []).append(key)
-                else:
-                    report.withheld += 1
-                if verdict == "running":
+        for process, of_one in found.items():
+            if process in running.processes:
+                report.failed[process] = STILL_RUNS
+                continue
+            listed = members.get(process, ())
+            may_go[process] = [
+                key for key in of_one if verdicts[key] == "over" or self._is_ours(of_one[key], key, listed)
+            ]
+            if len(may_go[process]) < len(of_one):
+                report.withheld += len(of_one) - len(may_go[process])
+                if any(verdicts[key] == "running" for key in of_one):
                     report.failed[process] = STILL_RUNS
         return may_go
+
+    def _is_ours(self, parsed: Parsed, key: str, listed: Collection[str]) -> bool:
+        """Whether an index set says whose a key is whose name does not; it may do so in its own keyspace alone."""
+        assert self.redis is not None  # noqa: S101 - as above
+        forms = f"{self.redis.keyspaces.forms}:"
+        return parsed.shape is Shape.OTHER and key in listed and key.startswith(forms) and len(key) > len(forms)
 
     def _objects(self, work: Work, report: StoreReport) -> None:
         """Remove the files of roots whose whole tree is over."""
@@ -209,6 +226,8 @@ class Cleanup:
         runs = self.engine.running(roots).trees
         report.failed |= dict.fromkeys(runs, STILL_RUNS)
         for page in self.files.files_of([root for root in roots if root not in runs]):
+            if self.keeper is not None:
+                self.keeper.keep_files(self.files, page)
             removal = self.files.remove(page)
             report.add({self.files.bucket: removal.removed}, removal.bytes)
             report.failed |= removal.failed

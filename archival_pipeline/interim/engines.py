@@ -126,7 +126,7 @@ class EngineReader:
         here = cursor if cursor.next_from is not None else self._begin(cursor)
         parameters = {**here.as_json(), "variables": list(START_VARIABLES), "page": size}
         rows = self.session.execute(self._sql("interim_ended"), parameters).fetchall()
-        ended = tuple(Ended(row[0], row[2], tuple((n, v) for n, v in row[3] or ())) for row in rows)
+        ended = tuple(Ended(row[0], row[2], tuple(map(tuple, row[3] or ()))) for row in rows)
         if len(rows) == size:
             return Page(ended, replace(here, ended_at=rows[-1][1], process_id=rows[-1][0]), is_last=False)
         done = Cursor(here.identity, ended_at=here.next_from or _BEGINNING, horizon=here.next_horizon)

@@ -11,7 +11,7 @@ import base64
 import hashlib
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import boto3
 from botocore.config import Config
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 FILES_STORE = "files"
 # The most that one request may list, and remove.
 PAGE = 1_000
+_PIECE = 1 << 20
+_MISSING = frozenset({"NoSuchKey", "404"})
 _REFUSED = frozenset(
     {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "NoSuchBucket", "403", "401", "InvalidBucketName"}
 )
@@ -128,6 +130,26 @@ class FileStore:
             after = page[-1]["Key"]
             # A prefix whose last file may be on the next page is still open.
             waiting = [prefix for prefix in waiting if prefix > after or after.startswith(prefix)]
+
+    def read(self, key: str, target: BinaryIO) -> bool:
+        """Write the content of a file; whether there is one. Its length is held against what the service says."""
+        target.seek(0)
+        target.truncate()
+        with reached():
+            try:
+                answer = self.client.get_object(Bucket=self.bucket, Key=key)
+                target.writelines(answer["Body"].iter_chunks(_PIECE))
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") in _MISSING:
+                    return False
+                raise
+        return True
+
+    def write(self, key: str, source: BinaryIO) -> None:
+        """Write a file; it appears whole or not at all."""
+        source.seek(0)
+        with reached():
+            self.client.put_object(Bucket=self.bucket, Key=key, Body=source)
 
     def remove(self, files: Sequence[ObjectTypeDef]) -> FilesOutcome:
         """Remove files, a thousand a request. A file that is not there is no mistake."""

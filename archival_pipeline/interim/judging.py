@@ -29,16 +29,23 @@ class Judge:
 
     engine: EngineReader
 
-    def verdicts(self, keys: Mapping[str, Parsed]) -> dict[str, Verdict]:
-        """What is to be done with keys, given without their keyspace."""
-        running = self.engine.running(owner for parsed in keys.values() for owner in parsed.owners)
-        named = self.engine.named_by_running(key for key, parsed in keys.items() if parsed.shape in STARTS)
-        return {key: self._verdict(key, parsed, running, named) for key, parsed in keys.items()}
+    def verdicts(self, keys: Mapping[str, Parsed], running: Running | None = None) -> dict[str, Verdict]:
+        """What is to be done with keys, by whatever the caller calls them.
 
-    def _verdict(self, key: str, parsed: Parsed, running: Running, named: set[str]) -> Verdict:
-        if parsed.shape is Shape.OTHER or not all(map(self.engine.owns, parsed.owners)):
+        Args:
+            keys: what is known of them.
+            running: what the engine has said about their owners a moment ago; it is asked by default.
+        """
+        if running is None:
+            running = self.engine.running(owner for parsed in keys.values() for owner in parsed.owners)
+        named = self.engine.named_by_running(parsed.name for parsed in keys.values() if parsed.shape in STARTS)
+        return {key: self._verdict(parsed, running, named) for key, parsed in keys.items()}
+
+    def _verdict(self, parsed: Parsed, running: Running, named: set[str]) -> Verdict:
+        shape, owners, name = parsed
+        if shape is Shape.OTHER or not all(map(self.engine.owns, owners)):
             return "unknown"
-        if parsed.shape in STARTS:
-            return "named" if key in named else "over"
-        needed_by = running.trees if parsed.shape in OF_THE_ROOT else running.processes
-        return "over" if needed_by.isdisjoint(parsed.owners) else "running"
+        if shape in STARTS:
+            return "named" if name in named else "over"
+        needed_by = running.trees if shape in OF_THE_ROOT else running.processes
+        return "over" if needed_by.isdisjoint(owners) else "running"

@@ -9,6 +9,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # Ids of Camunda (UUID or number) and of jBPM (number). No underscore: it separates the parts of a signature's key.
 _ID = r"[0-9A-Za-z-]{1,64}"
@@ -37,55 +41,68 @@ OF_THE_ROOT = frozenset({Shape.SYSTEM_SIGNATURE, Shape.BATCH_SIGNATURE, Shape.FI
 """Data that lives until the whole tree is over."""
 
 
-@dataclass(frozen=True, slots=True)
-class Parsed:
+class Parsed(NamedTuple):
     """A key that was understood.
 
     Attributes:
         shape: what it holds.
         owners: process instances it names; the data is needed while any of them is.
+        name: the key without its keyspace.
     """
 
     shape: Shape
     owners: tuple[str, ...] = ()
+    name: str = ""
 
 
-_FORMS = (
-    (Shape.TASK_FORM, re.compile(rf"process/({_ID})/task/[^/]+")),
-    (Shape.START_FORM, re.compile(rf"process-definition/[^/]+/start-form/{_UUID}")),
-    (Shape.EXTERNAL_START, re.compile(rf"lowcode_[^/]+_start_form_{_UUID}")),
-    (Shape.SYSTEM_SIGNATURE, re.compile(rf"lowcode_({_ID})_({_ID})_system_signature_ceph_key")),
-    (Shape.BATCH_SIGNATURE, re.compile(rf"lowcode_({_ID})_system_signature_ceph_key_[0-9]+")),
-    (Shape.PROCESS_INDEX, re.compile(rf"{INDEX}({_ID})")),
+class _Shapes:
+    """Patterns of shapes, tried in one go: keys come by the hundred thousand."""
+
+    def __init__(self, patterns: Mapping[Shape, str]) -> None:
+        self._pattern = re.compile("|".join(f"(?P<{shape.name}>{one})" for shape, one in patterns.items()), re.DOTALL)
+        first = self._pattern.groupindex
+        self._owners = {
+            shape.name: (shape, slice(first[shape.name], first[shape.name] + re.compile(one).groups))
+            for shape, one in patterns.items()
+        }
+
+    def parse(self, key: str) -> Parsed:
+        found = self._pattern.fullmatch(key) if _storable(key) else None
+        if found is None or found.lastgroup is None:
+            return Parsed(Shape.OTHER, (), key)
+        # The group that was closed last is the one around its owners.
+        shape, owners = self._owners[found.lastgroup]
+        return Parsed(shape, found.groups()[owners], key)
+
+
+_FORMS = _Shapes(
+    {
+        Shape.TASK_FORM: rf"process/({_ID})/task/[^/]+",
+        Shape.START_FORM: rf"process-definition/[^/]+/start-form/{_UUID}",
+        Shape.EXTERNAL_START: rf"lowcode_[^/]+_start_form_{_UUID}",
+        Shape.SYSTEM_SIGNATURE: rf"lowcode_({_ID})_({_ID})_system_signature_ceph_key",
+        Shape.BATCH_SIGNATURE: rf"lowcode_({_ID})_system_signature_ceph_key_[0-9]+",
+        Shape.PROCESS_INDEX: rf"{INDEX}({_ID})",
+    }
 )
-_PAYLOADS = ((Shape.MESSAGE_PAYLOAD, re.compile(rf"process-definition/[^/]+/start-message/{_UUID}")),)
-_OBJECTS = ((Shape.FILE, re.compile(rf"{FILES}({_ID})/.+", re.DOTALL)),)
+_PAYLOADS = _Shapes({Shape.MESSAGE_PAYLOAD: rf"process-definition/[^/]+/start-message/{_UUID}"})
+_OBJECTS = _Shapes({Shape.FILE: rf"{FILES}({_ID})/.+"})
 _OTHER = Parsed(Shape.OTHER)
 
 
 def parse_form(key: str) -> Parsed:
     """Read a key of the form data, without its keyspace."""
-    return _parse(key, _FORMS)
+    return _FORMS.parse(key)
 
 
 def parse_payload(key: str) -> Parsed:
     """Read a key of the message payloads, without its keyspace."""
-    return _parse(key, _PAYLOADS)
+    return _PAYLOADS.parse(key)
 
 
 def parse_object(key: str) -> Parsed:
     """Read a key of the bucket."""
-    return _parse(key, _OBJECTS)
-
-
-def _parse(key: str, shapes: tuple[tuple[Shape, re.Pattern[str]], ...]) -> Parsed:
-    if not _storable(key):
-        return _OTHER
-    for shape, pattern in shapes:
-        found = pattern.fullmatch(key)
-        if found is not None:
-            return Parsed(shape, found.groups())
-    return _OTHER
+    return _OBJECTS.parse(key)
 
 
 def _storable(key: str) -> bool:

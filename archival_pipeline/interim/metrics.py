@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from prometheus_client.metrics_core import Metric
 
@@ -27,6 +27,12 @@ _COUNTERS = {
     "scrubbed": "Access tokens taken out of form data",
 }
 
+_LAST = {
+    "removed": "Keys or files that the last run removed",
+    "failed": "Processes or keys that the last run had to leave for later",
+    "down": "Whether a store was down at the last run",
+}
+
 
 def status(books: Books) -> dict[str, Any]:
     """What was done, what waits, what looks left behind."""
@@ -37,7 +43,8 @@ def status(books: Books) -> dict[str, Any]:
         {"store": store, "shape": shape, "found": found, "oldestSeconds": oldest}
         for store, shape, found, oldest in books.orphans()
     ]
-    return {"totals": totals, "backlog": [_camel(asdict(one)) for one in books.backlog()], "orphans": orphans}
+    runs = [{"what": what, "at": at, **numbers} for what, at, numbers in books.last_runs()]
+    return {"lastRuns": runs, "totals": totals, "backlog": [_camel(asdict(one)) for one in books.backlog()], "orphans": orphans}
 
 
 def exposition(books: Books) -> str:
@@ -52,30 +59,38 @@ class _Numbers(Collector):
         self._found = found
 
     def collect(self) -> Iterable[Metric]:
-        for figure, meaning in _COUNTERS.items():
-            counter = CounterMetricFamily(f"{_PREFIX}_{figure}", meaning, labels=["place"])
-            for place, amount in self._found["totals"].get(figure, {}).items():
-                counter.add_metric([place], amount)
-            yield counter
-        yield from self._waiting()
-        yield from self._left_behind()
+        return families(self._found)
 
-    def _waiting(self) -> Iterable[Metric]:
-        backlog = GaugeMetricFamily(f"{_PREFIX}_backlog_processes", "Processes that wait", labels=["store"])
-        age = GaugeMetricFamily(f"{_PREFIX}_backlog_oldest_seconds", "How long the oldest has waited", labels=["store"])
-        for one in self._found["backlog"]:
-            backlog.add_metric([one["store"]], one["processes"])
-            age.add_metric([one["store"]], one["oldestSeconds"])
-        yield from (backlog, age)
 
-    def _left_behind(self) -> Iterable[Metric]:
-        labels = ["store", "shape"]
-        found = GaugeMetricFamily(f"{_PREFIX}_orphans", "What looked left behind at the last sweep", labels=labels)
-        age = GaugeMetricFamily(f"{_PREFIX}_orphans_oldest_seconds", "Since the oldest was first found", labels=labels)
-        for one in self._found["orphans"]:
-            found.add_metric([one["store"], one["shape"]], one["found"])
-            age.add_metric([one["store"], one["shape"]], one["oldestSeconds"])
-        yield from (found, age)
+def families(found: dict[str, Any]) -> Iterator[Metric]:
+    """The numbers as metrics.
+
+    Args:
+        found: as :func:`status` tells them.
+    """
+    for figure, meaning in _COUNTERS.items():
+        counter = CounterMetricFamily(f"{_PREFIX}_{figure}", meaning, labels=["place"])
+        for place, amount in found["totals"].get(figure, {}).items():
+            counter.add_metric([place], amount)
+        yield counter
+    yield _gauge("last_run_timestamp_seconds", "End of the last run", ["what"], found["lastRuns"], "at")
+    for number, meaning in _LAST.items():
+        yield _gauge(f"last_run_{number}", meaning, ["what"], found["lastRuns"], number)
+    yield _gauge("backlog_processes", "Processes that wait", ["store"], found["backlog"], "processes")
+    yield _gauge("backlog_oldest_seconds", "How long the oldest has waited", ["store"], found["backlog"], "oldestSeconds")
+    labels, orphans = ["store", "shape"], found["orphans"]
+    yield _gauge("orphans", "What looked left behind at the last sweep", labels, orphans, "found")
+    yield _gauge("orphans_oldest_seconds", "Since the oldest was first found", labels, orphans, "oldestSeconds")
+
+
+def _gauge(
+    name: str, meaning: str, labels: Sequence[str], rows: Iterable[Mapping[str, Any]], number: str
+) -> GaugeMetricFamily:
+    gauge = GaugeMetricFamily(f"{_PREFIX}_{name}", meaning, labels=labels)
+    for row in rows:
+        if number in row:
+            gauge.add_metric([str(row[label]) for label in labels], row[number])
+    return gauge
 
 
 def _camel(content: dict[str, Any]) -> dict[str, Any]:

@@ -31,6 +31,10 @@ _MEMBERS_AT_ONCE = 1_000
 _MEASURED = 100
 
 
+Content = str | list[str] | dict[str, str]
+"""A string, the sorted members of a set, or the fields of a hash."""
+
+
 @dataclass(slots=True)
 class RedisOutcome:
     """What a removal did.
@@ -50,7 +54,7 @@ class RedisStore:
     """The two keyspaces."""
 
     def __init__(self, client: redis.Redis, keyspaces: Keyspaces) -> None:
-        """Work on a client that nobody else uses at the same time."""
+        """Work on a client; others may use it at the same time."""
         self.client = client
         self.keyspaces = keyspaces
 
@@ -159,6 +163,41 @@ class RedisStore:
         """Remove one field of many hashes; return how many had it."""
         return sum(answer for answer in self._send([("HDEL", key, name) for key in keys]) if isinstance(answer, int))
 
+    def contents(self, keys: Sequence[str]) -> dict[str, Content | None]:
+        """What keys hold; a key that is not there is left out, one of another type has None."""
+        answers = dict(zip(keys, self._send([("HGETALL", key) for key in keys]), strict=True))
+        found: dict[str, Content | None] = {key: fields for key, fields in answers.items() if isinstance(fields, dict)}
+        found = {key: fields for key, fields in found.items() if fields}
+        # The engine's services write hashes; what is none was written by somebody's own program.
+        others = [key for key, answer in answers.items() if isinstance(answer, Exception)]
+        texts = self._send([("GET", key) for key in others])
+        sets = self._send([("SMEMBERS", key) for key in others])
+        for key, text, members in zip(others, texts, sets, strict=True):
+            found[key] = text if isinstance(text, str) else sorted(members) if isinstance(members, set) else None
+        return found
+
+    def put(self, contents: Mapping[str, Content]) -> None:
+        """Write keys that are not there."""
+        calls: list[tuple[Any, ...]] = []
+        for key, content in contents.items():
+            if isinstance(content, dict):
+                calls.append(("HSET", key, *(part for pair in content.items() for part in pair)))
+            elif isinstance(content, list):
+                calls.append(("SADD", key, *content))
+            else:
+                calls.append(("SET", key, content, "NX"))
+        _raise_first(self._send(calls))
+
+    def list_again(self, process: str, keys: Sequence[str], listed: Sequence[str]) -> None:
+        """Put keys on the sets of their keyspaces, and those that were listed on the index set of their process."""
+        calls: list[tuple[Any, ...]] = []
+        for key in keys:
+            parts = self.keyspaces.split(key)
+            if parts is not None:
+                calls.append(("SADD", *parts))
+        calls += [("SADD", self.keyspaces.index_of(process), key) for key in listed]
+        _raise_first(self._send(calls))
+
     def _drop_members(self, by_set: Mapping[str, Sequence[str]]) -> list[int]:
         calls = [
             ("SREM", name, *members[at : at + _PER_COMMAND])
@@ -166,9 +205,7 @@ class RedisStore:
             for at in range(0, len(members), _PER_COMMAND)
         ]
         answers = self._send(calls)
-        for answer in answers:
-            if isinstance(answer, ResponseError):
-                raise as_store_error(answer) from answer
+        _raise_first(answers)
         return answers
 
     def _bytes_of(self, keys: Sequence[str]) -> int:
@@ -185,15 +222,34 @@ class RedisStore:
         """
         answers: list[Any] = []
         for at in range(0, len(calls), _PER_PIPELINE):
-            with reached():
-                pipeline = self.client.pipeline(transaction=False)
-                for call in calls[at : at + _PER_PIPELINE]:
-                    pipeline.execute_command(*call)  # type: ignore[no-untyped-call]
-                answers += pipeline.execute(raise_on_error=False)
+            part = calls[at : at + _PER_PIPELINE]
+            try:
+                answers += self._sent(part)
+            except UnicodeEncodeError:
+                # Nothing was sent yet. Rare enough not to look at every argument every time.
+                answers += self._sent([tuple(map(_as_bytes, call)) for call in part])
         for answer in answers:
             if isinstance(answer, Exception) and is_outage(answer):
                 raise as_store_error(answer) from answer  # type: ignore[arg-type]
         return answers
+
+    def _sent(self, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
+        with reached():
+            pipeline = self.client.pipeline(transaction=False)
+            for call in calls:
+                pipeline.execute_command(*call)  # type: ignore[no-untyped-call]
+            return pipeline.execute(raise_on_error=False)
+
+
+def _as_bytes(argument: Any) -> Any:
+    """Text as it stands in Redis, with bytes in it that are no text."""
+    return argument.encode("utf-8", "surrogateescape") if isinstance(argument, str) else argument
+
+
+def _raise_first(answers: Sequence[Any]) -> None:
+    for answer in answers:
+        if isinstance(answer, ResponseError):
+            raise as_store_error(answer) from answer
 
 
 def _merged(groups: Iterable[tuple[str, list[str]]]) -> dict[str, list[str]]:

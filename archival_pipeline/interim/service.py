@@ -5,34 +5,43 @@ What Dagster and the command line call. Not here: the work (``cleanup.py``, ``sw
 
 from __future__ import annotations
 
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
 from archival_pipeline import errors
 from archival_pipeline.database.connections import Limits, connect
+from archival_pipeline.interim import metrics
+from archival_pipeline.interim.archive import Archive
 from archival_pipeline.interim.books import Books
 from archival_pipeline.interim.cleanup import Cleanup
 from archival_pipeline.interim.engines import EngineReader, cursor_from
 from archival_pipeline.interim.file_store import open_files
 from archival_pipeline.interim.judging import Judge
+from archival_pipeline.interim.keeping import Keeper
 from archival_pipeline.interim.keys import Keyspaces
 from archival_pipeline.interim.outages import Patience
 from archival_pipeline.interim.redis_client import open_redis
 from archival_pipeline.interim.redis_store import RedisStore
+from archival_pipeline.interim.restoring import Restorer
+from archival_pipeline.interim.sealing import Seal
 from archival_pipeline.interim.sweeper import Sweeper
 from archival_pipeline.interim.tokens import TokenKeeper
 from archival_pipeline.settings import load_settings
 from archival_pipeline.settings_camunda import load_camunda
-from archival_pipeline.settings_interim import load_backup, load_interim, load_stores
+from archival_pipeline.settings_interim import KeepSettings, load_backup, load_interim, load_keep, load_stores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from archival_pipeline.interim.books import Store
+    from archival_pipeline.interim.cleanup import StoreReport
     from archival_pipeline.interim.engines import EngineName
     from archival_pipeline.interim.file_store import FileStore
     from archival_pipeline.settings import DatabaseSettings
@@ -55,6 +64,7 @@ class Places:
         files: the bucket.
         interim: what to do.
         table_prefix: what Camunda puts before the names of its tables.
+        keep: whether anything is kept before it is removed.
     """
 
     engine_name: EngineName
@@ -65,6 +75,7 @@ class Places:
     files: FileSettings
     interim: InterimSettings
     table_prefix: str = ""
+    keep: KeepSettings | None = None
 
     def require_a_store(self) -> None:
         """Refuse to work on nothing.
@@ -89,11 +100,64 @@ class Opened:
     redis: RedisStore | None
     files: FileStore | None
     sleep: Callable[[float], None]
+    archive: Archive
+
+    @property
+    def keeper(self) -> Keeper | None:
+        """What keeps data before it is removed; None where that is not wished."""
+        return Keeper(self.archive) if self.places.keep is not None and self.places.keep.before_delete else None
+
+    def restorer(self) -> Restorer:
+        """What puts back what was kept."""
+        return Restorer(self.archive, self.redis, self.files, Patience(self.sleep))
+
+    def forget_expired(self) -> int:
+        """Delete what was kept for longer than it is to be; return how many things that were."""
+        days = self.places.keep.days if self.places.keep is not None else None
+        return self.archive.forget_older_than(days) if days is not None else 0
 
     def cleanup(self, stop: Callable[[], bool]) -> Cleanup:
         """What removes the data of ended processes."""
         patience = Patience(self.sleep)
-        return Cleanup(self.engine, self.books, Judge(self.engine), self.redis, self.files, patience, stop)
+        judge = Judge(self.engine)
+        return Cleanup(self.engine, self.books, judge, self.redis, self.files, patience, stop, self.keeper)
+
+    def clean(self, store: Store, stop: Callable[[], bool]) -> StoreReport:
+        """Do the work of one store that is due, in lanes: while one waits for a server, another one computes."""
+        report = self._in_lanes(store, stop)
+        numbers = {
+            "processes": report.processes,
+            "removed": sum(report.removed.values()),
+            "bytes": report.bytes,
+            "failed": len(report.failed),
+            "down": int(report.down is not None),
+        }
+        self.books.note_run(store, numbers)
+        return report
+
+    def _in_lanes(self, store: Store, stop: Callable[[], bool]) -> StoreReport:
+        due = sum(waiting.due for waiting in self.books.backlog() if waiting.store == store)
+        more = min(self.places.interim.lanes, due) - 1
+        if more < 1:
+            return self.cleanup(stop).clean(store)
+        halted = threading.Event()
+
+        def lane() -> StoreReport:
+            # Sessions of its own; the clients of the stores take calls from several threads.
+            with _databases(self.places) as (engine, books, archive):
+                own = replace(self, engine=engine, books=books, archive=archive)
+                return own.cleanup(lambda: halted.is_set() or stop()).clean(store)
+
+        with ThreadPoolExecutor(more) as pool:
+            others = [pool.submit(lane) for _ in range(more)]
+            try:
+                report = self.cleanup(stop).clean(store)
+                for other in others:
+                    report.merge(other.result())
+            finally:
+                # Whoever stops this lane, as Dagster does by an exception, means all of them.
+                halted.set()
+        return report
 
     def sweeper(self, stop: Callable[[], bool], grace: timedelta | None = None) -> Sweeper:
         """What removes the data that was left behind."""
@@ -109,6 +173,7 @@ class Opened:
             stop,
             timedelta(hours=interim.grace_hours) if grace is None else grace,
             interim.scan_count,
+            self.keeper,
         )
 
     def tokens(self, stop: Callable[[], bool]) -> TokenKeeper | None:
@@ -139,25 +204,33 @@ def opened(places: Places, sleep: Callable[[float], None] = time.sleep) -> Itera
     """
     places.require_a_store()
     with ExitStack() as stack:
+        redis = files = None
+        if places.redis.configured:
+            keyspaces = Keyspaces(places.redis.forms, places.redis.payloads)
+            redis = stack.enter_context(closing(RedisStore(open_redis(places.redis), keyspaces)))
+        if places.files.configured:
+            files = stack.enter_context(closing(open_files(places.files)))
+        engine, books, archive = stack.enter_context(_databases(places))
+        yield Opened(places, engine, books, redis, files, sleep, archive)
+
+
+@contextmanager
+def _databases(places: Places) -> Iterator[tuple[EngineReader, Books, Archive]]:
+    """Sessions of one lane. The archive has its own: it commits while the books hold a piece of work."""
+    with ExitStack() as stack:
         try:
             engine = stack.enter_context(connect(places.engine, purpose="interim", limits=_LIMITS, autocommit=True))
             engine.read_only = True
             books = stack.enter_context(connect(places.backup, purpose="interim", limits=_LIMITS, autocommit=True))
-            redis = files = None
-            if places.redis.configured:
-                keyspaces = Keyspaces(places.redis.forms, places.redis.payloads)
-                redis = stack.enter_context(closing(RedisStore(open_redis(places.redis), keyspaces)))
-            if places.files.configured:
-                files = stack.enter_context(closing(open_files(places.files)))
-            overlap = timedelta(hours=places.interim.overlap_hours)
             reader = EngineReader(
                 places.engine_name,
                 engine,
                 time_zone=places.time_zone,
-                overlap=overlap,
+                overlap=timedelta(hours=places.interim.overlap_hours),
                 table_prefix=places.table_prefix,
             )
-            yield Opened(places, reader, Books(books), redis, files, sleep)
+            kept = stack.enter_context(connect(places.backup, purpose="interim", limits=_LIMITS, autocommit=True))
+            yield reader, Books(books), Archive(kept, Seal(places.keep or KeepSettings.model_construct()))
         except psycopg.Error as error:
             raise errors.from_database(error, "working on interim data") from error
 
@@ -174,17 +247,33 @@ def load_places() -> Places:
         ConfigurationError: one message that names every missing or wrong variable.
     """
     redis, files = load_stores()
-    interim = load_interim()
+    interim, keep = load_interim(), load_keep()
     camunda = None if interim.engine == "jbpm" else load_camunda()
     if camunda is not None:
-        return Places("camunda", camunda, camunda.time_zone, load_backup(), redis, files, interim, camunda.table_prefix)
+        prefix, zone = camunda.table_prefix, camunda.time_zone
+        return Places("camunda", camunda, zone, load_backup(), redis, files, interim, prefix, keep)
     if interim.engine == "camunda":
         raise errors.ConfigurationError(
             "INTERIM_ENGINE is camunda, but no Camunda database is configured.",
             resolve="Set CAMUNDA_DB_HOST and the other CAMUNDA_DB_* variables.",
         )
     settings = load_settings()
-    return Places("jbpm", settings.primary, settings.engine.time_zone, settings.backup, redis, files, interim)
+    primary, zone = settings.primary, settings.engine.time_zone
+    return Places("jbpm", primary, zone, settings.backup, redis, files, interim, keep=keep)
+
+
+def numbers() -> dict[str, Any]:
+    """What was done, what waits and what looks left behind, by the books alone: no store and no engine is asked.
+
+    Raises:
+        ConfigurationError: the backup database is not configured.
+        DatabaseError: it cannot be reached or refused a statement.
+    """
+    try:
+        with connect(load_backup(), purpose="interim metrics", limits=_LIMITS, autocommit=True) as session:
+            return metrics.status(Books(session))
+    except psycopg.Error as error:
+        raise errors.from_database(error, "reading the books of interim data") from error
 
 
 def is_configured() -> bool:

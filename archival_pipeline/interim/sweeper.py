@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from archival_pipeline.interim.engines import EngineReader
     from archival_pipeline.interim.file_store import FileStore
     from archival_pipeline.interim.judging import Judge
+    from archival_pipeline.interim.keeping import Keeper
     from archival_pipeline.interim.keys import Parsed
     from archival_pipeline.interim.outages import Patience
     from archival_pipeline.interim.redis_store import RedisStore
@@ -91,6 +92,7 @@ class Sweeper:
         stop: asked before each step.
         grace: how long something must have looked left behind.
         step: keys that one SCAN looks at.
+        keeper: keeps what has an owner before it is removed; None where nothing is kept.
     """
 
     engine: EngineReader
@@ -103,6 +105,7 @@ class Sweeper:
     stop: Callable[[], bool]
     grace: timedelta
     step: int
+    keeper: Keeper | None = None
 
     def sweep(self, *, dry_run: bool) -> SweepReport:
         """Go over both stores; a store that is down leaves the other one alone.
@@ -128,6 +131,10 @@ class Sweeper:
         if not dry_run:
             counted = {("deleted", place): count for place, count in report.removed.items()}
             self.books.add_totals(counted | {("bytes", "sweep"): report.bytes})
+            removed, failed, down = sum(report.removed.values()), len(report.failed), int(bool(report.down))
+            self.books.note_run(
+                "sweep", {"removed": removed, "bytes": report.bytes, "failed": failed, "down": down}
+            )
         return report
 
     def _redis_part(self, report: SweepReport) -> StopReason:
@@ -214,7 +221,9 @@ class Sweeper:
         keys = [f"{space}:{key}" for key in sure if due[key].shape is not Shape.PROCESS_INDEX]
         listed = self._through_indexes([due[key].owners[0] for key in sure if due[key].shape is Shape.PROCESS_INDEX])
         keys += [key for members in listed.values() for key in members]
-        removal = self.redis.remove(set(keys))
+        kept_back = self._kept(due, space, sure, listed)
+        removal = self.redis.remove(set(keys) - set(kept_back))
+        removal.failed |= kept_back
         self.redis.drop_from_index(
             {process: [key for key in members if key not in removal.failed] for process, members in listed.items()}
         )
@@ -223,6 +232,22 @@ class Sweeper:
         report.bytes += removal.bytes
         report.failed |= removal.failed
         self.books.drop_candidates("redis", [full for key in sure if (full := f"{space}:{key}") not in removal.failed])
+
+    def _kept(
+        self, due: Mapping[str, Parsed], space: str, sure: Sequence[str], listed: Mapping[str, list[str]]
+    ) -> dict[str, str]:
+        """Keep what has an owner; return why some keys could not be kept, and stay.
+
+        What belongs to a start that never happened has nobody to come back to, and goes for good.
+        """
+        if self.keeper is None or self.redis is None:
+            return {}
+        wanted: dict[str, set[str]] = {process: set(keys) for process, keys in listed.items()}
+        for key in sure:
+            if due[key].owners and due[key].shape is not Shape.PROCESS_INDEX:
+                wanted.setdefault(due[key].owners[0], set()).add(f"{space}:{key}")
+        refused = self.keeper.keep_keys(self.redis, wanted, listed)
+        return {key: why for process, why in refused.items() for key in wanted[process]}
 
     def _through_indexes(self, processes: Sequence[str]) -> dict[str, list[str]]:
         """The members of index sets of processes that are over, without those that another process needs."""
@@ -301,6 +326,8 @@ class Sweeper:
 
     def _files_gone(self, doomed: Sequence[ObjectTypeDef]) -> tuple[int, int, dict[str, str]]:
         assert self.files is not None  # noqa: S101 - the caller has looked
+        if self.keeper is not None:
+            self.keeper.keep_files(self.files, doomed)
         outcome = self.files.remove(doomed)
         return outcome.removed, outcome.bytes, outcome.failed
 

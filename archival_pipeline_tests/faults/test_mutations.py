@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from archival_pipeline_tests.faults.harness import REPOSITORY
+from archival_pipeline_tests.support.forks import REPOSITORY
 
 if TYPE_CHECKING:
     from pathlib import Path

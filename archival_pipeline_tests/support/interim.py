@@ -21,7 +21,7 @@ from archival_pipeline.database.connections import connect
 from archival_pipeline.interim.books import Books
 from archival_pipeline.interim.service import Opened, Places, opened
 from archival_pipeline.local.interim_servers import BUCKET, HOST
-from archival_pipeline.settings_interim import FileSettings, InterimSettings, RedisSettings
+from archival_pipeline.settings_interim import FileSettings, InterimSettings, KeepSettings, RedisSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from archival_pipeline.interim.cleanup import StoreReport
     from archival_pipeline.interim.engines import EngineName
+    from archival_pipeline.interim.restoring import RestoreReport
     from archival_pipeline.interim.sweeper import SweepReport
     from archival_pipeline.settings import DatabaseSettings
 
@@ -281,7 +282,7 @@ class Stage:
             cleanup = everything.cleanup(lambda: False)
             cleanup.read_ended(page)
             stores = (("redis", everything.redis), ("files", everything.files))
-            return {name: cleanup.clean(name) for name, there in stores if there is not None}  # type: ignore[arg-type]
+            return {name: everything.clean(name, lambda: False) for name, there in stores if there is not None}  # type: ignore[arg-type]
 
     def sweep(self, *, grace: timedelta = timedelta(0), dry_run: bool = False) -> SweepReport:
         """One whole sweep."""
@@ -293,6 +294,15 @@ class Stage:
         """The books, for looking."""
         with connect(self.places.backup, purpose="look", autocommit=True) as session:
             yield Books(session)
+
+    def restore(self, *processes: str) -> RestoreReport:
+        """Put back what was kept of processes."""
+        with self.opened() as everything:
+            return everything.restorer().restore(processes)
+
+    def keeping(self, keep: KeepSettings) -> Stage:
+        """The same stage where data is kept before it is removed."""
+        return replace(self, places=replace(self.places, keep=keep), slept=[])
 
     def retry_now(self) -> None:
         """As if the pauses of the backlog were over."""

@@ -69,7 +69,7 @@ SETTINGS: dict[str, str] = {
     },
     "processHistoryCleanupEnabled": "Whether the schedule `nightly_process_history_cleanup` is on at first.",
     "processHistoryTimeToLive": "`P<n>D` or days, for process definitions that have no time of their own; else never.",
-    "processHistoryTimeToLiveOfDefinitions": 'By id or name: `{"invoice": "P3650D", "deed": null}`; null never.',
+    "processHistoryTimeToLiveOfDefinitions": 'By process id or name, null: never: `{"order": "P90D", "deed": null}`.',
     "processHistoryCleanupBatchWindowStartTime": "`HH:mm` in `BPM_TIME_ZONE`. The first moment inside.",
     "processHistoryCleanupBatchWindowEndTime": "The first moment after; not later than the start means the next day.",
     "processHistoryCleanupPauseMs": "Milliseconds each lane rests after a batch.",

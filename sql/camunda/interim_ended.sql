@@ -5,7 +5,7 @@ SELECT
     p.end_time_::text AS ended_at,
     coalesce(p.root_proc_inst_id_ = p.proc_inst_id_, p.super_process_instance_id_ IS NULL) AS is_root,
     (
-        SELECT jsonb_agg(DISTINCT jsonb_build_array(v.name_, v.text_))
+        SELECT array_agg(DISTINCT ARRAY[v.name_, v.text_]::text[])
         FROM act_hi_varinst AS v
         WHERE v.proc_inst_id_ = p.proc_inst_id_ AND v.name_ = ANY(%(variables)s) AND v.text_ IS NOT NULL
     ) AS named

@@ -5,7 +5,7 @@ SELECT
     p.end_date::text AS ended_at,
     coalesce(p.parentprocessinstanceid, 0) <= 0 AS is_root,
     (
-        SELECT jsonb_agg(DISTINCT jsonb_build_array(v.variableid, v.value))
+        SELECT array_agg(DISTINCT ARRAY[v.variableid, v.value]::text[])
         FROM variableinstancelog AS v
         WHERE
             v.processinstanceid = p.processinstanceid AND v.variableid = ANY(%(variables)s) AND v.value IS NOT NULL

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from typing import TYPE_CHECKING
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-from prometheus_client.registry import Collector
 
 from archival_pipeline.api.archival.launcher import JOBS
+from archival_pipeline.api.metrics import KeptCollector
 from archival_pipeline.archival import launching
 from archival_pipeline.errors import ArchivalError, ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from prometheus_client.core import Metric
 
@@ -26,29 +25,15 @@ _KEPT_SECONDS = 10.0
 _STATES = ("NOT_STARTED", "QUEUED", "STARTING", "STARTED", "CANCELING", "SUCCESS", "FAILURE", "CANCELED")
 
 
-class ArchiveCollector(Collector):
-    """Asks the ledger and Dagster, at most once in ten seconds whoever asks."""
+class ArchiveCollector(KeptCollector):
+    """Asks the ledger and Dagster; a part whose source is away is left out, and ``archival_up`` says so."""
 
     def __init__(self, archive: Archive, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(_KEPT_SECONDS, clock)
         self._archive = archive
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._found: list[Metric] = []
-        self._read_at: float | None = None
 
-    def describe(self) -> Iterable[Metric]:
-        """Nothing: so that registering this asks nobody."""
-        return ()
-
-    def collect(self) -> Iterable[Metric]:
-        """What is known; a part whose source is away is left out, and ``archival_up`` says so."""
-        with self._lock:
-            if self._read_at is None or self._clock() - self._read_at >= _KEPT_SECONDS:
-                self._found = list(self._read())
-                self._read_at = self._clock()
-            return self._found
-
-    def _read(self) -> Iterator[Metric]:
+    def read(self) -> Iterator[Metric]:
+        """Ask both."""
         up = GaugeMetricFamily("archival_up", "Whether a source of these metrics answered.", labels=["source"])
         for source, read in (("ledger", self._of_ledger), ("dagster", self._of_dagster)):
             try:

@@ -186,6 +186,22 @@ def test_whoever_places_a_hold_waits_for_the_batch_that_did_not_see_it(pair: Pai
     assert [placed.settled for placed in answers] == [True]
 
 
+def test_a_removal_whose_session_was_lost_does_not_reach_its_commit(pair: Pair) -> None:
+    def removal(session: psycopg.Connection[Any]) -> None:
+        book = HoldBook(session, "jbpm")
+        with book.removal():
+            book.require()
+            pair.execute("backup", "SELECT pg_terminate_backend(%s)", session.info.backend_pid)
+            # Nobody waits for it any more.
+            assert place(pair, "instance", 1).settled
+            book.require()
+
+    with connect(pair.settings.backup, purpose="a removal", autocommit=True) as lost:
+        with pytest.raises(errors.DatabaseError):
+            removal(lost)
+        assert lost.closed
+
+
 def test_placing_and_releasing_stand_in_the_audit(pair: Pair) -> None:
     hold = place(pair, "instance", 7).hold
     holding.release(pair.settings.backup, hold.hold_id, reason="over", by="a judge")

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from datetime import UTC, datetime
+from collections import Counter
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from archival_pipeline import errors
-from archival_pipeline.archival import holding, retention
-from archival_pipeline.archival.direction import BACKUP, RESTORE
+from archival_pipeline.archival import holding, retention, steps
+from archival_pipeline.archival.direction import BACKUP, DELETE_PRIMARY, RESTORE
 from archival_pipeline.archival.options import Expiry
 from archival_pipeline_tests.support.checker import differences, filled
-from archival_pipeline_tests.support.moves import Engine, run
+from archival_pipeline_tests.support.moves import Engine, open_run, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -139,6 +140,41 @@ def test_a_window_that_has_closed_leaves_everything_for_the_next_night(pair: Pai
     assert (expired.trees, expired.left) == (0, len(expiring(pair)))
     assert differences(before, pair.checker.primary()) == []
     assert clean(pair).trees == len(expiring(pair))
+
+
+def test_a_window_that_closes_within_a_wave_leaves_the_rest_of_it(pair: Pair) -> None:
+    trees = sorted(expiring(pair))
+    closing = datetime.now(UTC) + timedelta(hours=1)
+    move = open_run(
+        pair.settings,
+        DELETE_PRIMARY,
+        {"piids": trees},
+        batchSize=4,
+        lanes=1,
+        rootsOnly=True,
+        stopAt=closing.isoformat(),
+    )
+    # The first batch takes the hour.
+    move.pace.clock = lambda: closing if move.processed else closing - timedelta(hours=1)
+    try:
+        steps.fetch(move)
+        steps.children(move, steps.Wave(1, 1, 1))
+        steps.execute(move, steps.Wave(1, 1, 1))
+        steps.delete(move, steps.Wave(1, 1, 1))
+        totals = steps.complete(move)
+    finally:
+        move.close()
+
+    states = Counter(
+        state
+        for (state,) in pair.execute("backup", "SELECT state FROM archival_batch WHERE audit_id = %s", move.audit_id)
+    )
+    assert states.keys() == {"deleted", "abandoned"}
+    assert 0 < totals.trees_moved < len(trees)
+    assert len(expiring(pair).keys() & pair.pids("primary")) == len(trees) - totals.trees_moved
+    assert clean(pair).trees == len(trees) - totals.trees_moved
+    gone = pair.checker.primary(sorted(member for members in expiring(pair).values() for member in members))
+    assert filled(gone) == set()
 
 
 def test_a_forecast_says_what_a_run_then_removes(pair: Pair) -> None:

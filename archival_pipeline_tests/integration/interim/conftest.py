@@ -98,6 +98,7 @@ def books_place(books_database: DatabaseSettings) -> DatabaseSettings:
     """The backup database with empty books."""
     with connect(books_database, purpose="empty", autocommit=True) as session:
         session.execute("TRUNCATE interim_state, interim_work, interim_candidate, interim_total")
+        session.execute("TRUNCATE interim_archive CASCADE")
     return books_database
 
 

@@ -196,6 +196,17 @@ def test_index_that_is_large(stage: Stage) -> None:
     assert stage.data.names() == set()
 
 
+def test_key_with_bytes_that_are_no_text(stage: Stage) -> None:
+    stage.engine.start("1")
+    stage.data.task_form("1")
+    stage.data.redis.hset(FORMS.encode() + b":odd-\xff", "data", "x")
+    stage.data.redis.sadd(FORMS, b"odd-\xff")
+    stage.data.redis.sadd(f"{FORMS}:process-instance-id:1", FORMS.encode() + b":odd-\xff")
+    stage.engine.end("1")
+    assert stage.clean()["redis"].removed == {FORMS: 2}
+    assert stage.data.names() == set()
+
+
 def test_totals_are_kept(stage: Stage) -> None:
     stage.engine.start("1")
     stage.data.task_form("1")

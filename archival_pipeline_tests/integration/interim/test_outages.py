@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,8 +11,7 @@ from pydantic import SecretStr
 
 from archival_pipeline.interim.outages import Patience, StoreError
 from archival_pipeline.local.interim_servers import EmbeddedRedis, free_port
-from archival_pipeline_tests.support.interim import FORMS, redis_client
-from archival_pipeline_tests.support.processes import started, wait_until
+from archival_pipeline_tests.support.interim import FORMS, interim_settings, redis_client
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -110,56 +108,36 @@ def test_rights_of_the_engines_services_suffice(stage: Stage, server_folder: Pat
         admin.close()
 
 
-_WORKER = """
-import sys
-from archival_pipeline.interim import redis_store
-from archival_pipeline_tests.support.interim import places_of
-from archival_pipeline.interim.service import opened
-from archival_pipeline.local.postgres import EmbeddedPostgres
-import json, os, signal, time
-from archival_pipeline.settings import DatabaseSettings
-
-given = json.loads(sys.argv[1])
-sides = [DatabaseSettings.model_construct(**one, ssl=False, ca_cert=None, ca_cert_path=None) for one in given["sides"]]
-from pydantic import SecretStr
-sides = [one.model_copy(update={"password": SecretStr(one.password)}) for one in sides]
-send = redis_store.RedisStore._send
-left = [given["calls"]]
-
-def dying(self, calls):
-    left[0] -= 1
-    if left[0] < 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return send(self, calls)
-
-redis_store.RedisStore._send = dying
-with opened(places_of("jbpm", *sides, given["redis"], given["s3"])) as everything:
-    cleanup = everything.cleanup(lambda: False)
-    cleanup.read_ended(2)
-    cleanup.clean("redis")
-    cleanup.clean("files")
-"""
+def in_lanes(stage: Stage, lanes: int) -> Stage:
+    return replace(stage, places=replace(stage.places, interim=interim_settings(lanes=lanes)))
 
 
-@pytest.mark.faults
-@pytest.mark.parametrize("calls", range(9))
-def test_killed_before_any_command(stage: Stage, tmp_path: Path, calls: int) -> None:
-    import json
+def test_several_cleanups_at_once_do_each_thing_once(stage: Stage) -> None:
+    several = in_lanes(stage, 3)
+    names = [str(number) for number in range(1, 61)]
+    filled(stage, *names)
+    stage.engine.start("99")
+    kept = {f"{FORMS}:{stage.data.task_form('99')}", f"{FORMS}:process-instance-id:99", FORMS}
+    with ThreadPoolExecutor(2) as pool:
+        reports = list(pool.map(lambda _: several.clean(page=2), range(2)))
+    assert sum(report["redis"].removed.get(FORMS, 0) for report in reports) == 60
+    assert stage.data.names() == kept
+    assert stage.data.files() == set()
+    with stage.books() as books:
+        assert books.totals()["deleted", FORMS] == 60
+        assert books.totals()["processes", "files"] == 60
+        assert books.backlog() == []
 
-    filled(stage, "1", "2", "3", "4", "5")
-    stage.engine.start("9")
-    kept = {f"{FORMS}:{stage.data.task_form('9')}", stage.data.file("9")}
-    sides = [
-        {**one.model_dump(include={"role_name", "host", "port", "username", "database", "schema_name"}),
-         "password": one.password.get_secret_value()}
-        for one in (stage.places.engine, stage.places.backup)
-    ]  # fmt: skip
-    port = int(str(stage.places.files.endpoint).rsplit(":", 1)[1])
-    given = json.dumps({"sides": sides, "redis": stage.places.redis.port, "s3": port, "calls": calls})
-    with started([sys.executable, "-c", _WORKER, given], dict(os.environ), tmp_path / "log") as process:
-        wait_until(lambda: process.poll() is not None, "the worker has ended")
-        assert process.returncode == -signal.SIGKILL, (tmp_path / "log").read_text()
-    stage.clean()
-    there = {name for name in stage.data.names() if ":" in name and "process-instance-id" not in name}
-    assert there | stage.data.files() == kept
-    assert stage.data.redis.smembers(FORMS) == {"process/9/task/sign"}
+
+def test_several_lanes_and_a_store_that_is_down(stage: Stage) -> None:
+    filled(stage, *(str(number) for number in range(1, 41)))
+    away = in_lanes(stage.with_redis(port=free_port()), 4)
+    report = away.clean(page=2)["redis"]
+    assert report.down is not None
+    assert report.pieces < 20, "the rest waits with it"
+    with stage.books() as books:
+        (waiting,) = books.backlog()
+    assert (waiting.processes, waiting.due) == (40, 0)
+    stage.retry_now()
+    in_lanes(stage, 4).clean()
+    assert stage.data.names() == set()
