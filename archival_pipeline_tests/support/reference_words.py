@@ -56,6 +56,11 @@ SETTINGS: dict[str, str] = {
     "historyCleanupBatchWindowEndTime": "The first moment after; not later than the start means the next day.",
     "historyCleanupDegreeOfParallelism": "Batches at once, each on a session of its own.",
     "historyCleanupBatchSize": "Root instances in one transaction; in the mode `compatible` rows of each table.",
+    "taskMetricsTimeToLive": "`P<n>D` or days, for the metrics of tasks; without it they stay for ever.",
+    "historyCleanupArchiveBeforeDelete": (
+        "Whether history is archived in the backup database (`BPM_BACKUP_DB_…`) before it is removed, see"
+        " [history-cleanup.md](history-cleanup.md#archive-before-removal)."
+    ),
     "historyCleanupHolds": "What stays whatever its age, see [history-cleanup.md](history-cleanup.md#holds).",
     **{
         f"{day}HistoryCleanupBatchWindow{edge}Time": f"Same, on {day.capitalize()}s only."
