@@ -11,6 +11,7 @@ from archival_pipeline.commands import (
     asking,
     audits,
     cleanup,
+    cleanup_archive,
     history,
     holds,
     imixs,
@@ -96,6 +97,9 @@ for command in (
 ):
     cli.add_command(command)
 variables.variables.add_command(stored_variables.stored)
+
+for command in (cleanup_archive.migrate, cleanup_archive.archived, cleanup_archive.restore):
+    cleanup.cleanup.add_command(command)
 
 
 def main() -> int:

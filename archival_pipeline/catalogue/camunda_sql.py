@@ -51,13 +51,19 @@ def stores_snapshots(session: Session, settings: CamundaSettings) -> bool:
     return row is not None and bool(row[0])
 
 
-def share_snapshots(session: Session, settings: CamundaSettings) -> None:
+def share_snapshots(session: Session, settings: CamundaSettings, *, whole_session: bool = False) -> None:
     """None is stored until this transaction ends: who removes history takes this before he looks for rows.
 
-    Several may hold it; who stores waits for all of them. So no snapshot ever refers to rows that a removal in
-    progress is about to take away.
+    Several may hold it; nobody stores while one of them does. So no snapshot ever refers to rows that a removal in
+    progress is about to take away. With ``whole_session`` it lasts until :func:`release_snapshots`.
     """
-    session.execute(f"SELECT pg_advisory_xact_lock_shared({_KEY})", (settings.snapshots_schema,))
+    function = "pg_advisory_lock_shared" if whole_session else "pg_advisory_xact_lock_shared"
+    session.execute(f"SELECT {function}({_KEY})", (settings.snapshots_schema,))
+
+
+def release_snapshots(session: Session, settings: CamundaSettings) -> None:
+    """Let others store again."""
+    session.execute(f"SELECT pg_advisory_unlock_shared({_KEY})", (settings.snapshots_schema,))
 
 
 def own_snapshots(session: Session, settings: CamundaSettings) -> bool:

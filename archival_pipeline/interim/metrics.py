@@ -44,7 +44,12 @@ def status(books: Books) -> dict[str, Any]:
         for store, shape, found, oldest in books.orphans()
     ]
     runs = [{"what": what, "at": at, **numbers} for what, at, numbers in books.last_runs()]
-    return {"lastRuns": runs, "totals": totals, "backlog": [_camel(asdict(one)) for one in books.backlog()], "orphans": orphans}
+    return {
+        "lastRuns": runs,
+        "totals": totals,
+        "backlog": [_camel(asdict(one)) for one in books.backlog()],
+        "orphans": orphans,
+    }
 
 
 def exposition(books: Books) -> str:
@@ -77,7 +82,9 @@ def families(found: dict[str, Any]) -> Iterator[Metric]:
     for number, meaning in _LAST.items():
         yield _gauge(f"last_run_{number}", meaning, ["what"], found["lastRuns"], number)
     yield _gauge("backlog_processes", "Processes that wait", ["store"], found["backlog"], "processes")
-    yield _gauge("backlog_oldest_seconds", "How long the oldest has waited", ["store"], found["backlog"], "oldestSeconds")
+    yield _gauge(
+        "backlog_oldest_seconds", "How long the oldest has waited", ["store"], found["backlog"], "oldestSeconds"
+    )
     labels, orphans = ["store", "shape"], found["orphans"]
     yield _gauge("orphans", "What looked left behind at the last sweep", labels, orphans, "found")
     yield _gauge("orphans_oldest_seconds", "Since the oldest was first found", labels, orphans, "oldestSeconds")

@@ -132,9 +132,7 @@ class Sweeper:
             counted = {("deleted", place): count for place, count in report.removed.items()}
             self.books.add_totals(counted | {("bytes", "sweep"): report.bytes})
             removed, failed, down = sum(report.removed.values()), len(report.failed), int(bool(report.down))
-            self.books.note_run(
-                "sweep", {"removed": removed, "bytes": report.bytes, "failed": failed, "down": down}
-            )
+            self.books.note_run("sweep", {"removed": removed, "bytes": report.bytes, "failed": failed, "down": down})
         return report
 
     def _redis_part(self, report: SweepReport) -> StopReason:

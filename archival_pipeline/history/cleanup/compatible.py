@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from psycopg import sql
 
-from archival_pipeline.catalogue.camunda import BYTES_TABLE, REMOVAL
+from archival_pipeline.catalogue.camunda import BYTES_TABLE, METRICS_TABLE, REMOVAL
+from archival_pipeline.history.cleanup.beside import expired_metrics
 from archival_pipeline.history.cleanup.removal import of_history
 from archival_pipeline.history.cleanup.snapshots import forget, hold_still
 
@@ -47,5 +48,8 @@ def remove_rows(session: Session, due: Due) -> tuple[Counter[str], int]:
                 gone = [row[0] for row in session.execute(statement, (due.now, due.cleanup.batch_size))]
                 rows[table.name] = len(gone)
                 snapshots += forget(session, due.engine, table.name, gone)
+        if metrics := expired_metrics(session, due):
+            statement = sql.SQL("DELETE FROM {} WHERE id_ = ANY(%s)").format(due.engine.name(METRICS_TABLE))
+            rows[METRICS_TABLE] = session.execute(statement, (metrics,)).rowcount
         due.require()
     return rows, snapshots

@@ -6,12 +6,13 @@ whose history somebody else removed (``variables``).
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from archival_pipeline.catalogue.camunda_sql import share_snapshots, statement
+from archival_pipeline.catalogue.camunda_sql import release_snapshots, share_snapshots, statement
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from archival_pipeline.history.cleanup.database import Engine, Session
 
@@ -25,6 +26,21 @@ def hold_still(session: Session, engine: Engine) -> None:
     """Keep others from storing any until this transaction ends; to be called before rows of the history are chosen."""
     if engine.stores_snapshots:
         share_snapshots(session, engine.settings)
+
+
+@contextmanager
+def held_still(session: Session, engine: Engine) -> Iterator[None]:
+    """The same around a transaction that sees one state of the database: its first look must come after the lock."""
+    if not engine.stores_snapshots:
+        yield
+        return
+    share_snapshots(session, engine.settings, whole_session=True)
+    try:
+        yield
+    finally:
+        # A session that was lost took the lock along.
+        if not session.closed:
+            release_snapshots(session, engine.settings)
 
 
 def forget(session: Session, engine: Engine, table: str, ids: Sequence[str]) -> int:
