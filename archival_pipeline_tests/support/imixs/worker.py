@@ -6,9 +6,9 @@
     arguments of a call: LOG NUMBER imixs backup …
 
 A point lies after everything that others can see: each statement to the record's database, each command to an FTP
-server and its answer, each piece of a file, each call of S3, each change of a folder, each piece of a request to the
-instance and its answer. What comes between two points nobody but the process itself can see. At the point of that
-number it kills itself; 0 is nowhere. Not here: what is expected of it (``integration/imixs/test_kill.py``).
+or SFTP server and its answer, each piece of a file, each call of S3, each change of a folder, each piece of a request
+to the instance and its answer. What comes between two points nobody but the process itself can see. At the point of
+that number it kills itself; 0 is nowhere. Not here: what is expected of it (``integration/imixs/test_kill.py``).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import paramiko
 from botocore.client import BaseClient
 from fsspec.implementations.local import LocalFileSystem
 
@@ -86,6 +87,8 @@ def install(points: Points) -> None:
     _after(ftplib.FTP, "putcmd", points, lambda _, line: f"FTP {line.partition(' ')[0]}")
     _after(ftplib.FTP, "getresp", points, lambda _: "FTP answer")
     _upload(points)
+    _after(paramiko.SFTPClient, "_async_request", points, lambda *_: "SFTP request")
+    _after(paramiko.SFTPClient, "_request", points, lambda *_: "SFTP answer")
     _after(BaseClient, "_make_api_call", points, lambda _, operation, __: f"S3 {operation}")
     _after(os, "replace", points, lambda *_: "rename")
     _after(os, "fsync", points, lambda *_: "fsync")
