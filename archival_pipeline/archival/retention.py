@@ -174,7 +174,7 @@ def run(
         trees=totals.trees_moved,
         instances=totals.instances_moved,
         rows=rows,
-        stayed=Counter(report.reason for report in outcome.stayed),
+        stayed=dict(Counter(report.reason for report in outcome.stayed)),
         quarantined=totals.trees_quarantined,
         left=sum(plan.trees for plan in plans) - totals.trees_moved - stayed,
     )
@@ -240,7 +240,7 @@ def _forecast(move: Move, expiry: Expiry) -> Forecast:
         instances=sum(map(len, trees.values())),
         rows=dict(sorted(rows.items())),
         size=size,
-        stayed=Counter(report.reason for report in move.ledger.reports()),
+        stayed=dict(Counter(report.reason for report in move.ledger.reports())),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +12,16 @@ from dagster import DagsterInstance
 
 from archival_pipeline.cli import cli
 from archival_pipeline.commands import output
+from archival_pipeline.database.connections import connect
+from archival_pipeline_tests.e2e.conftest import COMMAND, Archive
 from archival_pipeline_tests.support.archive import environment_of
 from archival_pipeline_tests.support.checker import differences, filled
 from archival_pipeline_tests.support.moves import Engine
+from archival_pipeline_tests.support.processes import started
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from archival_pipeline_tests.support.moves import Pair
 
@@ -88,16 +93,39 @@ def test_the_commands_report_and_remove(
         said = capsys.readouterr()
         return code, json.loads(said.out or said.err)
 
+    held = min(pair.written.safe_roots)
+    assert call("hold", "add", "instance", str(held), "--reason", "case 12", "--by", "a lawyer")[0] == 0
     code, told = call("retention", "report", "primary")
-    assert (code, told["trees"]) == (0, len(pair.written.safe_roots))
+    assert (code, told["trees"], told["stayed"]["on_hold"]) == (0, len(pair.written.safe_roots) - 1, 1)
     assert call("retention", "run", "primary", "--immediate")[0] == 2
     assert call("backup", "--process-status", "COMPLETED", "--yes")[0] == 0
     clean_environment.setenv("backupTimeToLiveSince", "ended")
     code, done = call("retention", "run", "backup", "--immediate", "--yes")
-    assert (code, done["left"], done["quarantined"]) == (0, 0, 0)
+    assert (code, done["left"], done["quarantined"], done["stayed"]) == (0, 0, 0, {"on_hold": 1})
     assert done["trees"] > 0
-    assert filled(pair.checker.backup()) == set()
+    assert pair.pids("backup") == pair.tree(held)
     clean_environment.setenv("processHistoryTimeToLive", "soon")
     code, refused = call("retention", "report", "primary")
     assert code == 2
     assert "processHistoryTimeToLive" in refused["errorSummary"]
+
+
+@pytest.mark.faults
+def test_a_removal_that_is_killed_leaves_whole_trees_and_the_next_one_completes(pair: Pair, tmp_path: Path) -> None:
+    trees = {root: pair.tree(root) for root in pair.written.safe_roots}
+    command = [COMMAND, "retention", "run", "primary", "--immediate", "--yes"]
+    archive = Archive(pair.settings, dict(os.environ))
+    hold_up = "SELECT FROM nodeinstancelog WHERE processinstanceid = ANY(%s) FOR UPDATE"
+    with connect(pair.settings.primary, purpose="hold up") as engine:
+        engine.execute(hold_up, [sorted(set().union(*trees.values()))])
+        with started(command, archive.environment, tmp_path / "killed.log") as process:
+            archive.wait_until_held_up()
+            process.kill()
+            process.wait()
+    here = pair.pids("primary")
+    assert all(members <= here or not members & here for members in trees.values())
+
+    assert archive.run("retention", "run", "primary", "--immediate", "--yes").code == 0
+
+    assert filled(pair.checker.primary(sorted(set().union(*trees.values())))) == set()
+    assert archive.run("retention", "report", "primary").document["trees"] == 0
