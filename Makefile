@@ -107,6 +107,10 @@ bench-imixs: setup ## Measure the Imixs backup against one-by-one transfer, and 
 bench-cleanup: setup ## Measure the history cleanup beside the engine's own rule
 	$(BIN)/python -m archival_pipeline_tests.bench_cleanup $(ARGS)
 
+.PHONY: bench-cleanup-archive
+bench-cleanup-archive: setup ## Measure archiving before removal, and the restore, beside a cleanup that keeps nothing
+	$(BIN)/python -m archival_pipeline_tests.bench_cleanup.archiving $(ARGS)
+
 .PHONY: bench-interim
 bench-interim: setup ## Measure the cleanup of interim data of 100,000 processes beside a plain loop
 	$(BIN)/python -m archival_pipeline_tests.bench_interim $(ARGS)

@@ -90,6 +90,8 @@ def sweep(*, dry_run: bool, grace_hours: int | None, stop_at: datetime | None) -
     grace = None if grace_hours is None else timedelta(hours=grace_hours)
     with opened(service.load_places()) as everything:
         report = everything.sweeper(until(stop_at), grace).sweep(dry_run=dry_run)
+        if not dry_run:
+            everything.forget_expired()
     answer(asdict(report), lambda console: _show_sweep(console, report))
     return ExitCode.FAILED if report.down or report.failed else ExitCode.OK
 

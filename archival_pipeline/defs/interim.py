@@ -138,6 +138,7 @@ def sweep(context: OpExecutionContext, config: SweepConfig) -> None:
     stop = until(datetime.fromisoformat(config.stopAt) if config.stopAt else None)
     with reported(), opened(service.load_places()) as everything:
         report = everything.sweeper(stop, timedelta(hours=config.graceHours)).sweep(dry_run=config.dryRun)
+        expired = 0 if config.dryRun else everything.forget_expired()
         told = metrics.status(everything.books)
         keeper = everything.tokens(stop)
         tokens = None
@@ -157,6 +158,7 @@ def sweep(context: OpExecutionContext, config: SweepConfig) -> None:
             "bytes freed": report.bytes,
             "stale names": report.stale_names,
             "unknown keys": report.unknown,
+            "kept copies that expired": expired,
             "oldest, seconds": report.oldest_seconds,
             "left behind": MetadataValue.table(records, schema=TableSchema(columns)),
             "since the beginning": MetadataValue.json(told["totals"]),

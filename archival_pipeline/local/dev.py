@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -22,7 +22,7 @@ import psutil
 
 from archival_pipeline.archival import service
 from archival_pipeline.database.connections import connect
-from archival_pipeline.local import dagster_home, jbpm_schema
+from archival_pipeline.local import dagster_home, interim_dev, jbpm_schema
 from archival_pipeline.local.jbpm_schema import Variant
 from archival_pipeline.local.sample_data import Profile, generate
 from archival_pipeline.local.servers import BACKUP, DEFAULT_FOLDER, PRIMARY, LocalStack
@@ -49,9 +49,11 @@ def main(port: int, ui_port: int, trees: int, folder: Path) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:
-        with LocalStack(folder) as stack:
+        with LocalStack(folder) as stack, ExitStack() as more:
             environment = dagster_home.environment(stack, folder)
             _prepare(stack, environment, trees)
+            if stack.is_embedded(PRIMARY) and stack.is_embedded(BACKUP) and interim_dev.wished(environment):
+                environment |= more.enter_context(interim_dev.stores(folder, load_settings()))
             environment |= _of_the_service(port, ui_port)
             base = environment.get("BASE_PATH", "archivalservice").strip("/")
             commands = [dagster_home.webserver(_HOST, ui_port), dagster_home.daemon(), dagster_home.api()]

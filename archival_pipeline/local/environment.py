@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from archival_pipeline.local import dagster_home
+from archival_pipeline.local import dagster_home, interim_dev
 from archival_pipeline.local.servers import DEFAULT_FOLDER, LocalStack
 
 
@@ -20,7 +20,11 @@ def main(folder: Path) -> None:
     """Print `export NAME=value` for each variable of the embedded servers in FOLDER, which are running."""
     stack = LocalStack(folder)
     with stack:
-        values = stack.environment() | {"DAGSTER_HOME": str(dagster_home.make(folder / "dagster"))}
+        values = (
+            stack.environment()
+            | interim_dev.variables(folder)
+            | {"DAGSTER_HOME": str(dagster_home.make(folder / "dagster"))}
+        )
         ours = dagster_home.REPOSITORY / ".venv" / "bin"
     click.echo(f'export PATH={shlex.quote(str(ours))}:"$PATH"')
     for name, value in values.items():

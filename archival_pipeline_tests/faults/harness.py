@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 KILLED = -signal.SIGKILL
 # Against a mover that hangs; no test waits for it otherwise.
-_LONGEST_RUN = 240.0
+_LONGEST_RUN = 900.0
 
 
 @dataclass(frozen=True, slots=True)

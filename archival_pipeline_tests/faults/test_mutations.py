@@ -44,7 +44,7 @@ class Mutation:
 MUTATIONS = (
     Mutation(
         "what was deleted equals what stands in the destination",
-        "archival/digests.py",
+        "catalogue/digests.py",
         "if expected.get(name, EMPTY) != found.get(name, EMPTY)",
         "if expected.get(name, EMPTY).rows < 0",
         (f"{_FAULTS}/test_f15_engine.py", "-k", "test_f28_i7 and one"),

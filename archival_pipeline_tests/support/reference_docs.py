@@ -219,6 +219,7 @@ PARTS: dict[str, tuple[str, Callable[[], str]]] = {
     "interim-redis": ("docs/configuration.md", lambda: settings_of(settings_interim.RedisSettings)),
     "interim-files": ("docs/configuration.md", lambda: settings_of(settings_interim.FileSettings)),
     "interim": ("docs/configuration.md", lambda: settings_of(settings_interim.InterimSettings)),
+    "interim-keep": ("docs/configuration.md", lambda: settings_of(settings_interim.KeepSettings)),
     "history-database": ("docs/history.md", lambda: settings_of(settings_history.HistoryDatabaseSettings)),
     "history-stream": ("docs/history.md", lambda: settings_of(settings_history.HistoryStreamSettings)),
     "history-kafka": ("docs/history.md", lambda: settings_of(settings_history.HistoryKafkaSettings)),

@@ -56,6 +56,11 @@ SETTINGS: dict[str, str] = {
     "historyCleanupBatchWindowEndTime": "The first moment after; not later than the start means the next day.",
     "historyCleanupDegreeOfParallelism": "Batches at once, each on a session of its own.",
     "historyCleanupBatchSize": "Root instances in one transaction; in the mode `compatible` rows of each table.",
+    "taskMetricsTimeToLive": "`P<n>D` or days, for the metrics of tasks; without it they stay for ever.",
+    "historyCleanupArchiveBeforeDelete": (
+        "Whether history is archived in the backup database (`BPM_BACKUP_DB_…`) before it is removed, see"
+        " [history-cleanup.md](history-cleanup.md#archive-before-removal)."
+    ),
     "historyCleanupHolds": "What stays whatever its age, see [history-cleanup.md](history-cleanup.md#holds).",
     **{
         f"{day}HistoryCleanupBatchWindow{edge}Time": f"Same, on {day.capitalize()}s only."
@@ -89,6 +94,11 @@ SETTINGS: dict[str, str] = {
     "INTERIM_CLEANUP_ENABLED": "Whether the sensor `interim_data_expiry` is on when Dagster first sees it.",
     "INTERIM_BATCH_SIZE": "Ended processes in one piece of work.",
     "INTERIM_LANES": "Pieces of work done on one store at the same time.",
+    "INTERIM_LANES": "Pieces of work that are done at the same time, for each store.",
+    "INTERIM_ARCHIVE_BEFORE_DELETE": "Whether data is kept, encrypted, in the backup database before it is removed.",
+    "INTERIM_ARCHIVE_RECIPIENTS": "age recipients (`age1…`) that it is encrypted for, separated by commas.",
+    "INTERIM_ARCHIVE_IDENTITY_PATH": "File with the age identity; needed to restore, and to prove each copy by opening it.",
+    "INTERIM_ARCHIVE_DAYS": "Days after which the nightly sweep deletes what was kept. Never, without it.",
     "INTERIM_OVERLAP_HOURS": "How late an end may be committed, or how wrong a clock be, to be seen by the cleanup.",
     "INTERIM_SWEEP_ENABLED": "Whether the schedule `interim_data_sweep_nightly` is on when Dagster first sees it.",
     "INTERIM_SWEEP_WINDOW_START": "When the window opens, and the sweep starts.",

@@ -250,9 +250,16 @@ def test_the_commands_place_list_and_release(
 
     code, placed = call("add", "business-key", "ORDER-1", "--reason", "case 12", "--by", "a lawyer")
     assert (code, placed["kind"], placed["settled"]) == (0, "business_key", True)
+    # It names nothing, which may be a mistake.
+    assert placed["matches"] == {"primary": 0, "backup": 0}
+    instance = str(min(pair.written.safe_roots))
+    code, other = call("add", "instance", instance, "--reason", "case 12", "--by", "a lawyer")
+    assert other["matches"] == {"primary": 1, "backup": 0}
+    assert call("release", str(other["holdId"]), "--reason", "over", "--by", "a judge")[0] == 0
     assert [one["holdId"] for one in call("list")[1]["holds"]] == [placed["holdId"]]
     assert call("release", str(placed["holdId"]), "--reason", "over", "--by", "a judge")[0] == 0
     assert call("list")[1]["totalCount"] == 0
+    assert call("list", "--all")[1]["totalCount"] == 2
     assert call("list", "--all")[1]["holds"][0]["releasedBy"] == "a judge"
     code, refused = call("release", str(placed["holdId"]), "--reason", "over", "--by", "a judge")
     assert (code, refused["errorCode"]) == (2, "NOT_FOUND")
