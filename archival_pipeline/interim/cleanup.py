@@ -8,9 +8,10 @@ leads to (``sweeper.py``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from archival_pipeline.interim.engines import Ended
 from archival_pipeline.interim.keys import Shape
 from archival_pipeline.interim.outages import StoreError
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
     from archival_pipeline.interim.books import Books, Store, Work
-    from archival_pipeline.interim.engines import Ended, EngineReader
+    from archival_pipeline.interim.engines import EngineReader
     from archival_pipeline.interim.file_store import FileStore
     from archival_pipeline.interim.judging import Judge
     from archival_pipeline.interim.keeping import Keeper
@@ -107,7 +108,9 @@ class Cleanup:
                 if self.redis is not None:
                     self.books.queue("redis", page.ended)
                 if self.files is not None:
-                    self.books.queue("files", [replace(one, named=()) for one in page.ended if one.is_root])
+                    self.books.queue(
+                        "files", [Ended(one.process_id, is_root=True) for one in page.ended if one.is_root]
+                    )
                 self.books.move_cursor(self.engine.name, page.cursor)
             read += len(page.ended)
             is_last = page.is_last
@@ -181,7 +184,7 @@ class Cleanup:
                 if broken:
                     report.failed[process] = removal.failed[broken[0]]
         gone = {process: [key for key in may_go.get(process, ()) if key in keys] for process, keys in members.items()}
-        self.redis.drop_from_index({process: keys for process, keys in gone.items() if keys})
+        self.redis.drop_from_index(gone, members)
 
     def _keys_of(self, one: Ended, members: Iterable[str]) -> dict[str, Parsed]:
         assert self.redis is not None  # noqa: S101 - as above
