@@ -75,6 +75,10 @@ test-faults: setup ## Run every test that kills, cuts and fills things, at every
 test-faults-ci: setup ## Run those that try each fault at a few points: a quarter of an hour on two quiet cores
 	$(PYTEST) -m "faults and not slow" $(ARGS)
 
+.PHONY: test-imixs-kills
+test-imixs-kills: setup ## Kill the Imixs backup and restore at every point that others can see: minutes
+	$(PYTEST) -s -m faults $(TESTS)/integration/imixs/test_kill.py $(ARGS)
+
 .PHONY: test-contract
 test-contract: setup ## Run every curl of docs/rest.md against the servers of `make dev`
 	$(PYTEST) $(TESTS)/e2e/test_contract.py $(ARGS)
@@ -98,15 +102,23 @@ bench-long: setup ## Watch a run of 50,000 trees in the Dagster UI, and terminat
 .PHONY: bench-imixs
 bench-imixs: setup ## Measure the Imixs backup against one-by-one transfer, and its memory
 	$(BIN)/python -m archival_pipeline_tests.bench.imixs $(ARGS)
+
 .PHONY: bench-cleanup
 bench-cleanup: setup ## Measure the history cleanup beside the engine's own rule
 	$(BIN)/python -m archival_pipeline_tests.bench_cleanup $(ARGS)
+
+.PHONY: bench-cleanup-archive
+bench-cleanup-archive: setup ## Measure archiving before removal, and the restore, beside a cleanup that keeps nothing
+	$(BIN)/python -m archival_pipeline_tests.bench_cleanup.archiving $(ARGS)
+
 .PHONY: bench-interim
 bench-interim: setup ## Measure the cleanup of interim data of 100,000 processes beside a plain loop
 	$(BIN)/python -m archival_pipeline_tests.bench_interim $(ARGS)
+
 .PHONY: bench-variables
 bench-variables: setup ## Measure a variable snapshot of an instance with 100,000 changes
 	$(BIN)/python -m archival_pipeline_tests.bench.variables $(ARGS)
+
 .PHONY: bench-history
 bench-history: setup ## Measure the history; ARGS="--events 1000000 --rows 10000000" is the large size, --kafka a real one
 	$(BIN)/python -m archival_pipeline_tests.bench_history $(ARGS)

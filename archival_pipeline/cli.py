@@ -11,6 +11,7 @@ from archival_pipeline.commands import (
     asking,
     audits,
     cleanup,
+    cleanup_archive,
     history,
     holds,
     imixs,
@@ -94,6 +95,9 @@ for command in (
     imixs.imixs,
 ):
     cli.add_command(command)
+
+for command in (cleanup_archive.migrate, cleanup_archive.archived, cleanup_archive.restore):
+    cleanup.cleanup.add_command(command)
 
 
 def main() -> int:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import NoDecode
 
-from archival_pipeline.settings import _Environment, read_part
+from archival_pipeline.settings import BackupSettings, _Environment, read_part
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)([+-](?:0\d|1[0-4])[0-5]\d)?")
@@ -88,6 +88,8 @@ class CleanupSettings(_Environment):
     )
     batch_size: Annotated[int, Field(ge=1, le=500)] = Field(500, validation_alias=_named("historyCleanupBatchSize"))
 
+    metrics_time_to_live: str | None = Field(None, validation_alias=_named("taskMetricsTimeToLive"))
+    archive_before_delete: bool = Field(False, validation_alias=_named("historyCleanupArchiveBeforeDelete"))
     holds: Annotated[LegalHolds, NoDecode] = Field(LegalHolds(), validation_alias=_named("historyCleanupHolds"))
 
     monday_opens: str | None = Field(None, validation_alias=_named("mondayHistoryCleanupBatchWindowStartTime"))
@@ -110,10 +112,16 @@ class CleanupSettings(_Environment):
         """The time to live of instances whose definition has none."""
         return days_of(self.time_to_live)
 
-    @field_validator("time_to_live")
+    @property
+    def metric_days(self) -> int | None:
+        """How long metrics of tasks stay; None for ever."""
+        return None if self.metrics_time_to_live is None else days_of(self.metrics_time_to_live)
+
+    @field_validator("time_to_live", "metrics_time_to_live")
     @classmethod
-    def _duration(cls, given: str) -> str:
-        days_of(given)
+    def _duration(cls, given: str | None) -> str | None:
+        if given is not None:
+            days_of(given)
         return given
 
     @field_validator("time_to_live_of", mode="before")
@@ -156,6 +164,15 @@ class CleanupSettings(_Environment):
                 )
                 raise ValueError(message)
         return self
+
+
+def load_archive() -> BackupSettings:
+    """Read where history is archived, without asking for the jBPM primary.
+
+    Raises:
+        ConfigurationError: one message that names every missing or wrong variable.
+    """
+    return read_part(BackupSettings)
 
 
 def load_cleanup() -> CleanupSettings:

@@ -1,9 +1,8 @@
 """Time to live: which trees have been over, or in the archive, for longer than their process definitions allow.
 
 A tree expires when every member has ended longer ago than the time to live of its own definition; or, in the archive,
-was archived longer ago. What has no time to live never expires. The cut-offs are frozen with the operation: they are
-reckoned from its date limit, which is that of the shortest time to live. Not here: the removal itself, which is a bulk
-deletion (``removal.py``), and its windows.
+was archived longer ago. What has no time to live never expires. The moment from which the cut-offs are reckoned is
+frozen with the operation. Not here: the removal itself, which is a bulk deletion (``removal.py``), and its windows.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from archival_pipeline.archival.keys import array_literal
 from archival_pipeline.archival.ledger import TreeReport
 from archival_pipeline.archival.options import ExpiryOptions
-from archival_pipeline.archival.trees import REASONS
+from archival_pipeline.archival.trees import REASONS, new_children
 from archival_pipeline.database.sqlfiles import load_sql
 
 if TYPE_CHECKING:
@@ -64,18 +63,27 @@ def unexpired(move: Move, origin: psycopg.Connection[Any], trees: Mapping[int, S
         return {}
     cutoffs = _cutoffs(move, expiry)
     pairs = [(root, member) for root, members in trees.items() for member in members]
+    members = array_literal([member for _, member in pairs])
     parameters = {
         "roots": array_literal([root for root, _ in pairs]),
-        "members": array_literal([member for _, member in pairs]),
+        "members": members,
         "cutoffs": json.dumps(cutoffs.of),
         "cutoff": cutoffs.default,
-        "zone": move.settings.engine.time_zone,
+        **_archived(move, origin, members, wanted=expiry.since == "archived"),
     }
-    name = "common/unexpired" if expiry.since == "ended" else "backup/unexpired_in_archive"
     return {
         root: TreeReport(root, "skipped", reason, instance, detail=REASONS[reason])
-        for root, reason, instance in origin.execute(load_sql(name), parameters)
+        for root, reason, instance in origin.execute(load_sql("common/unexpired"), parameters)
     }
+
+
+def _archived(move: Move, origin: psycopg.Connection[Any], members: str, *, wanted: bool) -> dict[str, Any]:
+    """When the members were archived, where that is what counts; only the archive has a ledger beside it."""
+    zone = move.settings.engine.time_zone
+    found = (
+        origin.execute(load_sql("backup/archived_at"), {"members": members, "zone": zone}).fetchall() if wanted else []
+    )
+    return {"archived": wanted, "archived_ids": [row[0] for row in found], "archived_at": [row[1] for row in found]}
 
 
 def standing_in_primary(
@@ -90,14 +98,14 @@ def standing_in_primary(
         return {}
     backup = move.control.session("backup")
     parents = backup.execute(load_sql("common/parents"), {"process": array_literal(list(trees))}).fetchall()
-    by_instance = {member: root for root, members in trees.items() for member in members}
-    by_instance |= {parent: root for root, parent in parents if parent not in by_instance}
+    kin = [(member, root) for root, members in trees.items() for member in members]
     with primary.transaction():
-        asked = {"process": array_literal(sorted(by_instance))}
-        here = [row[0] for row in primary.execute(load_sql("common/present_members"), asked)]
-        children = primary.execute(load_sql("common/new_children"), asked).fetchall()
-    found = {by_instance[instance]: instance for instance in here}
-    found |= {by_instance[parent]: child for parent, child in children}
+        children = new_children(primary, [member for member, _ in kin])
+        asked = {"process": array_literal([*(member for member, _ in kin), *(parent for _, parent in parents)])}
+        here = {row[0] for row in primary.execute(load_sql("common/present_members"), asked)}
+    found = {root: member for member, root in kin if member in here}
+    found |= {root: children[member] for member, root in kin if member in children}
+    found |= {root: parent for root, parent in parents if parent in here}
     return {
         root: TreeReport(root, "skipped", "in_primary", instance, detail=REASONS["in_primary"])
         for root, instance in found.items()
@@ -105,12 +113,12 @@ def standing_in_primary(
 
 
 def _cutoffs(move: Move, expiry: Expiry) -> _Cutoffs:
-    limit, shortest = datetime.fromisoformat(move.bound_filters["endedBefore"]), expiry.shortest
-    assert shortest is not None  # noqa: S101 - without any time to live there is no such operation
+    # As it was begun: who takes it up again may have other settings by now.
+    begun = move.ledger.operation()
+    limit = datetime.fromisoformat(begun["bound_filters"]["endedBefore"])
+    now = limit + timedelta(days=begun["filters"]["beforeNoOfDays"])
 
     def before(days: int | None) -> str:
-        if days is None:
-            return _NEVER
-        return (limit - timedelta(days=days - shortest)).isoformat(sep=" ")
+        return _NEVER if days is None else (now - timedelta(days=days)).isoformat(sep=" ")
 
     return _Cutoffs(before(expiry.days), {name: before(days) for name, days in expiry.days_of.items()})

@@ -171,6 +171,16 @@ def place(backup: DatabaseSettings, engine: EngineName, kind: Kind, value: str, 
         return Placed(hold, holds.wait_for_removals(session))
 
 
+def matching(database: DatabaseSettings, hold: Hold) -> int:
+    """How many jBPM instances of a database meet the hold by themselves: none may mean a mistake in writing."""
+    values = {kind: [hold.value] if hold.kind == kind else [] for kind in _KINDS}
+    parameters = {f"{kind}s": found for kind, found in values.items()}
+    with short_session(database, "counting what is on hold") as session:
+        row = session.execute(load_sql("common/hold_matches"), parameters).fetchone()
+    assert row is not None  # noqa: S101 - an aggregate returns one row
+    return int(row[0])
+
+
 def release(backup: DatabaseSettings, hold_id: int, *, reason: str, by: str) -> Hold:
     """Release a hold, and tell the audit.
 

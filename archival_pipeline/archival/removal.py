@@ -25,10 +25,11 @@ from archival_pipeline.archival.digests import Digest, Measure
 from archival_pipeline.archival.direction import is_archive
 from archival_pipeline.archival.keys import array_literal
 from archival_pipeline.archival.ledger import TreeReport
-from archival_pipeline.archival.transfer import current_transaction, refused
+from archival_pipeline.archival.transfer import refused
 from archival_pipeline.catalogue import lob_modes, preflight, statements
 from archival_pipeline.catalogue.jbpm import JBPM
 from archival_pipeline.database.sqlfiles import load_sql
+from archival_pipeline.database.transactions import current_transaction
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

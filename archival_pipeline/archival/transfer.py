@@ -24,6 +24,7 @@ from archival_pipeline.archival.keys import array_literal
 from archival_pipeline.archival.ledger import TreeReport
 from archival_pipeline.catalogue.binding import ClobMode
 from archival_pipeline.database.sqlfiles import load_sql
+from archival_pipeline.database.transactions import current_transaction
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -202,13 +203,6 @@ def _proven(
 def _by_index(destination: psycopg.Connection[Any]) -> None:
     """Read back by index only: a destination that was empty has no statistics yet, and its plans would scan."""
     destination.execute("SET LOCAL enable_seqscan = off")
-
-
-def current_transaction(session: psycopg.Connection[Any]) -> str:
-    """The id of the session's transaction, by which its fate can be asked for later."""
-    row = session.execute("SELECT pg_current_xact_id()::text").fetchone()
-    assert row is not None  # noqa: S101 - a SELECT without FROM returns one row
-    return str(row[0])
 
 
 def _measure(origin: psycopg.Connection[Any], move: Move, members: Sequence[int]) -> tuple[Keys, Measure]:

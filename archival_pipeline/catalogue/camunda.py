@@ -13,6 +13,9 @@ ROOT = "root_proc_inst_id_"
 REMOVAL = "removal_time_"
 ROOTS_TABLE = "act_hi_procinst"
 BYTES_TABLE = "act_ge_bytearray"
+CASE = "case_inst_id_"
+CASES_TABLE = "act_hi_caseinst"
+METRICS_TABLE = "act_ru_task_meter_log"
 # 1 is a deployment, 2 a runtime value; none before release 7.10.
 HISTORY_BYTES = 3
 
@@ -62,6 +65,10 @@ HISTORY_TABLES: tuple[HistoryTable, ...] = (
     HistoryTable("act_hi_dec_out", instance=None, content="bytearray_id_", decision="dec_inst_id_"),
     HistoryTable("act_hi_decinst", counted="history-cleanup-removed-decision-instances"),
     HistoryTable("act_hi_batch", instance=None, rooted=False, counted="history-cleanup-removed-batch-operations"),
+    # Without a removal time and without a root: these go by an age of their own.
+    HistoryTable("act_hi_caseactinst", instance=None, rooted=False),
+    HistoryTable(CASES_TABLE, instance=None, rooted=False, counted="history-cleanup-removed-case-instances"),
+    HistoryTable(METRICS_TABLE, instance=None, rooted=False, counted="history-cleanup-removed-task-metrics"),
 )
 
 BY_NAME = {table.name: table for table in HISTORY_TABLES}
@@ -74,4 +81,12 @@ RUNTIME_OWNERS = (
     ("act_ru_ext_task", "error_details_id_"),
 )
 # Rows of these tables carry the id of an instance whose row may be gone.
+# Rows of these belong to a case instance, where they name one and no process instance.
+CASE_TABLES = tuple(
+    BY_NAME[name]
+    for name in (
+        *("act_hi_caseactinst", "act_hi_taskinst", "act_hi_varinst", "act_hi_detail", "act_hi_op_log"),
+        "act_hi_decinst",
+    )
+)
 CHILD_TABLES = tuple(table for table in HISTORY_TABLES if table.instance and table.name != ROOTS_TABLE)

@@ -1,8 +1,9 @@
-"""Commands for the history cleanup: report, run, backfill, orphans."""
+"""Commands for the history cleanup: report, run, backfill, orphans. Its archive's are in ``cleanup_archive.py``."""
 
 from __future__ import annotations
 
 import time
+import uuid
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,8 @@ from pydantic.alias_generators import to_camel
 from archival_pipeline.commands.output import ExitCode, JsonCommand, answer, table
 from archival_pipeline.errors import ConfigurationError
 from archival_pipeline.history.cleanup import metrics
+from archival_pipeline.history.cleanup.archive.broom import archive_orphans
+from archival_pipeline.history.cleanup.archive.opening import Target
 from archival_pipeline.history.cleanup.backfill import backfill_removal_time
 from archival_pipeline.history.cleanup.keeping import as_held
 from archival_pipeline.history.cleanup.orphans import find_orphans, remove_orphans
@@ -21,7 +24,7 @@ from archival_pipeline.history.cleanup.running import Surroundings, clean
 from archival_pipeline.history.cleanup.weekly import WeeklyWindows, deadline
 from archival_pipeline.settings import load_backup
 from archival_pipeline.settings_camunda import load_camunda
-from archival_pipeline.settings_cleanup import load_cleanup
+from archival_pipeline.settings_cleanup import load_archive, load_cleanup
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -44,14 +47,14 @@ def cleanup() -> None:
 @cleanup.command(cls=JsonCommand)
 def report() -> None:
     """Say what a run would remove now, per process definition; reads only."""
-    settings, own = _configured()
+    settings, own = configured()
     found = forecast(settings, as_held(own, load_backup()), _now())
     definitions = [{to_camel(name): value for name, value in asdict(one).items()} for one in found.definitions]
 
     def show(console: Console) -> None:
         names = ("key", "version", "historyTimeToLive", "finished", "cleanable")
         console.print(table("Cleanable", names, [[one[name] for name in names] for one in definitions]))
-        _show_rows(console, "Rows, estimated", found.rows)
+        show_rows(console, "Rows, estimated", found.rows)
         console.print(f"Hierarchies: {found.hierarchies}. Bytes, estimated: {found.size}.")
 
     document = {"hierarchies": found.hierarchies, "rowsPerTable": found.rows, "bytes": found.size}
@@ -67,22 +70,26 @@ def report() -> None:
     default="hierarchical",
     help="Whole hierarchies, or the engine's own rule: expired rows per table.",
 )
-def run_now(*, agreed: bool, immediate: bool, mode: str) -> int:
+@click.option("--archive", is_flag=True, help="Archive before removal, also where the setting does not say so.")
+def run_now(*, agreed: bool, immediate: bool, mode: str, archive: bool) -> int:
     """Remove what is due until nothing is left or the window ends; `cleanup report` says first what that is.
 
     Exit code 4 if some hierarchies were locked all the time and wait for the next run.
     """
     _require(agreed=agreed)
-    settings, own = _configured()
-    outcome = clean(settings, own, _around(settings, own, immediate=immediate), mode=mode, backup=load_backup())
+    settings, own = configured()
+    target = Target(load_archive(), str(uuid.uuid4())) if archive or own.archive_before_delete else None
+    around = _around(settings, own, immediate=immediate)
+    outcome = clean(settings, own, around, mode=mode, target=target, backup=load_backup())
     numbers = {_camel(name): value for name, value in metrics.numbers(outcome).items()}
 
     def show(console: Console) -> None:
-        _show_rows(console, "Rows per table", outcome.rows)
+        show_rows(console, "Rows per table", outcome.rows)
         console.print(table("Run", ("figure", "value"), [(name, str(value)) for name, value in numbers.items()]))
 
     rows = {name: count for name, count in outcome.rows.items() if count}
-    answer({**numbers, "rowsPerTable": rows, "setAsideRoots": outcome.set_aside, "stopped": outcome.stopped}, show)
+    document = {**numbers, "rowsPerTable": rows, "setAsideRoots": outcome.set_aside, "stopped": outcome.stopped}
+    answer(document | {"archivedAs": target.run_id if target else None}, show)
     return ExitCode.QUARANTINED if outcome.set_aside else ExitCode.OK
 
 
@@ -93,13 +100,13 @@ def run_now(*, agreed: bool, immediate: bool, mode: str) -> int:
 def backfill(*, agreed: bool, immediate: bool, dry_run: bool) -> None:
     """Compute missing removal times of history that has ended, from its end and the time to live."""
     _require(agreed=agreed or dry_run)
-    settings, own = _configured()
+    settings, own = configured()
     around = _around(settings, own, immediate=immediate or dry_run)
     done = backfill_removal_time(settings, own, around, dry_run=dry_run)
     document = {"hierarchies": done.roots, "rowsPerTable": dict(done.rows), "dryRun": dry_run, "stopped": done.stopped}
 
     def show(console: Console) -> None:
-        _show_rows(console, "Rows given a removal time", done.rows)
+        show_rows(console, "Rows given a removal time", done.rows)
         console.print(f"Hierarchies: {done.roots}")
 
     answer(document, show)
@@ -111,19 +118,23 @@ def backfill(*, agreed: bool, immediate: bool, dry_run: bool) -> None:
 @click.option("--remove", is_flag=True, help="Remove them; without this they are only counted.")
 def orphans(*, agreed: bool, immediate: bool, remove: bool) -> None:
     """Find rows without parent, byte arrays without owner and history that never expires; scans whole tables."""
-    settings, own = _configured()
+    settings, own = configured()
     if remove:
         _require(agreed=agreed)
-        held = as_held(own, load_backup()).holds.instances
-        gone = remove_orphans(settings, _around(settings, own, immediate=immediate), held)
-        answer({"removed": dict(gone)}, lambda console: _show_rows(console, "Removed", gone))
+        around = _around(settings, own, immediate=immediate)
+        kept = as_held(own, load_backup())
+        if own.archive_before_delete:
+            gone = archive_orphans(settings, kept, around, Target(load_archive(), str(uuid.uuid4())))
+        else:
+            gone = remove_orphans(settings, around, kept.holds.instances)
+        answer({"removed": dict(gone)}, lambda console: show_rows(console, "Removed", gone))
         return
     found = find_orphans(settings)
 
     def show(console: Console) -> None:
-        _show_rows(console, "Rows without parent", found.without_parent)
-        _show_rows(console, "Ended instances that never expire", found.never_expiring)
-        _show_rows(console, "Rows that belong to nothing and never expire", found.never_expiring_rows)
+        show_rows(console, "Rows without parent", found.without_parent)
+        show_rows(console, "Ended instances that never expire", found.never_expiring)
+        show_rows(console, "Rows that belong to nothing and never expire", found.never_expiring_rows)
         console.print(f"Byte arrays without owner: {found.contents} ({found.contents_size} bytes)")
 
     answer({to_camel(name): value for name, value in asdict(found).items()}, show)
@@ -133,7 +144,13 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _configured() -> tuple[CamundaSettings, CleanupSettings]:
+def moment() -> datetime:
+    """The present moment."""
+    return _now()
+
+
+def configured() -> tuple[CamundaSettings, CleanupSettings]:
+    """The engine's database and the settings of its cleanup."""
     settings, own = load_camunda(), load_cleanup()
     if settings is None:
         raise ConfigurationError(
@@ -157,5 +174,6 @@ def _camel(name: str) -> str:
     return to_camel(name.replace(" ", "_").replace("-", "_"))
 
 
-def _show_rows(console: Console, title: str, rows: Mapping[str, Any] | Counter[str]) -> None:
+def show_rows(console: Console, title: str, rows: Mapping[str, Any] | Counter[str]) -> None:
+    """Rows per table, without the empty ones."""
     console.print(table(title, ("", "rows"), [(name, count) for name, count in sorted(rows.items()) if count]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
@@ -11,7 +12,9 @@ from pydantic.alias_generators import to_camel
 
 from archival_pipeline.archival import holding
 from archival_pipeline.commands.output import ExitCode, JsonCommand, answer, table
-from archival_pipeline.settings import BackupSettings, read_part
+from archival_pipeline.history.cleanup import keeping
+from archival_pipeline.settings import BackupSettings, load_settings, read_part
+from archival_pipeline.settings_camunda import load_camunda
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,8 +42,9 @@ def hold() -> None:
 def add(kind: str, value: str, engine: str, reason: str, by: str) -> int:
     """Place a hold on VALUE: an instance's id, a business key, or the key or name of a process definition.
 
-    The answer comes when no removal is at work any more that was begun before it. Exit code 1 where one of them takes
-    longer than a minute: the hold stands, but that batch has not seen it.
+    The answer says how many instances it names now; none may mean a mistake in writing. It comes when no removal is at
+    work any more that was begun before the hold. Exit code 1 where one of them takes longer than a minute: the hold
+    stands, but that batch has not seen it.
     """
     placed = holding.place(
         read_part(BackupSettings),
@@ -51,12 +55,16 @@ def add(kind: str, value: str, engine: str, reason: str, by: str) -> int:
         by=by,
     )
 
+    matches = _matches(placed.hold)
+
     def show(console: Console) -> None:
         console.print(_table("Placed", [placed.hold]))
+        for name, number in matches.items():
+            console.print(f"Instances that it names in the {name} database: {number}")
         if not placed.settled:
             console.print("A batch that was begun before is still at work and may remove what is on hold.")
 
-    answer({**_document(placed.hold), "settled": placed.settled}, show)
+    answer({**_document(placed.hold), "settled": placed.settled, "matches": matches}, show)
     return ExitCode.OK if placed.settled else ExitCode.FAILED
 
 
@@ -80,6 +88,17 @@ def release(hold_id: int, reason: str, by: str) -> None:
     """Release one hold; what another one holds as well stays on hold."""
     released = holding.release(read_part(BackupSettings), hold_id, reason=reason, by=by)
     answer(_document(released), lambda console: console.print(_table("Released", [released])))
+
+
+def _matches(placed: Hold) -> dict[str, int]:
+    """What the hold names, in each database of its engine that is configured."""
+    if placed.engine == "camunda":
+        camunda = load_camunda()
+        return {} if camunda is None else {"camunda": keeping.matching(camunda, placed)}
+    if not os.environ.get("DB_HOST"):
+        return {}
+    settings = load_settings()
+    return {side.role_name: holding.matching(side, placed) for side in (settings.primary, settings.backup)}
 
 
 def _document(one: Hold) -> dict[str, Any]:

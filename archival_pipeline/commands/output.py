@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from archival_pipeline import errors
+from archival_pipeline.imixs.failures import PollerBusyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -34,6 +35,7 @@ class ExitCode(IntEnum):
 # The first class that fits decides.
 _EXIT_CODES: tuple[tuple[type[errors.ArchivalError], ExitCode], ...] = (
     (errors.BusyError, ExitCode.BUSY),
+    (PollerBusyError, ExitCode.BUSY),
     (errors.RequestError, ExitCode.USAGE),
     (errors.ConfigurationError, ExitCode.USAGE),
     (errors.ArchivalError, ExitCode.FAILED),

@@ -7,6 +7,7 @@ them, so this module does not postpone their evaluation.
 from collections.abc import Callable
 
 from dagster import (
+    AssetObservation,
     DefaultSensorStatus,
     RunFailureSensorContext,
     SensorDefinition,
@@ -22,6 +23,7 @@ from archival_pipeline.alerts.message import Alert
 from archival_pipeline.alerts.sending import send
 from archival_pipeline.archival import service
 from archival_pipeline.archival.filters import parse_filters
+from archival_pipeline.defs.ops import ARCHIVE
 from archival_pipeline.errors import ConfigurationError
 from archival_pipeline.settings import load_settings
 from archival_pipeline.settings_operations import AlertSettings, load_alerts
@@ -80,7 +82,7 @@ def alert_on_failed_run(context: RunFailureSensorContext) -> SkipReason | None:
     name="alert_on_backlog",
     description=(
         "Tell people once when more ended instances wait for the backup than ALERT_BACKLOG_INSTANCES, and once when "
-        "it is over. Counts in the primary every quarter of an hour."
+        "it is over. Counts in the primary every quarter of an hour, and plots the number at the asset process_archive."
     ),
     minimum_interval_seconds=_BACKLOG_SECONDS,
     default_status=_status(lambda settings: settings.is_on and settings.backlog_instances is not None),
@@ -97,7 +99,9 @@ def alert_on_backlog(context: SensorEvaluationContext) -> SensorResult | SkipRea
         write = message.backlog if over else message.backlog_gone
         send(write(waiting, settings.backlog_instances, settings.backlog_days, ui_url=settings.ui_url), settings)
         said += " Told."
-    return SensorResult(skip_reason=said, cursor=_OVER if over else "")
+    # One event a tick: the asset's page plots how the backlog grew and went.
+    seen = AssetObservation(ARCHIVE, metadata={"instances waiting": waiting, "limit": settings.backlog_instances})
+    return SensorResult(skip_reason=said, cursor=_OVER if over else "", asset_events=[seen])
 
 
 def backlog(days: int) -> int:

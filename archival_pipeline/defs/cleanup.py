@@ -42,6 +42,8 @@ from pydantic import Field
 from archival_pipeline.defs.ops import reported
 from archival_pipeline.errors import ConfigurationError
 from archival_pipeline.history.cleanup import metrics
+from archival_pipeline.history.cleanup.archive.broom import archive_orphans
+from archival_pipeline.history.cleanup.archive.opening import Target
 from archival_pipeline.history.cleanup.backfill import backfill_removal_time
 from archival_pipeline.history.cleanup.keeping import as_held
 from archival_pipeline.history.cleanup.orphans import remove_orphans
@@ -50,7 +52,7 @@ from archival_pipeline.history.cleanup.running import Outcome, Surroundings, cle
 from archival_pipeline.history.cleanup.weekly import WeeklyWindows, deadline
 from archival_pipeline.settings import load_backup
 from archival_pipeline.settings_camunda import CamundaSettings, load_camunda, load_camunda_zone
-from archival_pipeline.settings_cleanup import CleanupSettings, load_cleanup
+from archival_pipeline.settings_cleanup import CleanupSettings, load_archive, load_cleanup
 
 _JOB = "history_cleanup"
 ASSET = AssetKey(["camunda", "history"])
@@ -63,6 +65,11 @@ _NOT_CONFIGURED = "No Camunda database is configured: CAMUNDA_DB_HOST and its co
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def moment() -> datetime:
+    """The present moment."""
+    return _now()
 
 
 class CleanupConfig(Config):
@@ -79,6 +86,11 @@ class CleanupConfig(Config):
     removeOrphans: bool = Field(  # noqa: N815
         default=False, description="Afterwards remove rows without parent and byte arrays without owner; scans tables."
     )
+    archiveBeforeDelete: bool = Field(  # noqa: N815
+        default=False,
+        description="Archive in the backup database before removal. Where historyCleanupArchiveBeforeDelete is true, "
+        "every run does, whatever stands here.",
+    )
 
 
 @op(out=Out(Nothing))
@@ -86,28 +98,37 @@ def clean_history(context: OpExecutionContext, config: CleanupConfig) -> None:
     """Remove the history that is due, whole hierarchies at a time, until nothing is left or the window ends."""
     started = _now()
     with reported():
-        settings, cleanup = _configured()
+        settings, cleanup = configured()
         if config.dryRun:
             kept = as_held(cleanup, load_backup())
             _show_forecast(context, forecast(settings, kept, started, rows_per_second=_last_rate(context)))
             return
         closing = deadline(WeeklyWindows.of(cleanup, settings.time_zone), started, immediate=config.immediate)
         around = Surroundings(clock=_now, sleep=time.sleep, deadline=closing, progress=_teller(context))
-        extra: dict[str, Any] = {}
+        target = None
+        if config.archiveBeforeDelete or cleanup.archive_before_delete:
+            target = Target(load_archive(), context.run_id)
+        extra: dict[str, Any] = {"archived before removal": target is not None}
         if config.backfillRemovalTime:
             extra["hierarchies given a removal time"] = backfill_removal_time(settings, cleanup, around).roots
-        outcome = clean(settings, cleanup, around, mode=config.mode, backup=load_backup())
+        outcome = clean(settings, cleanup, around, mode=config.mode, target=target, backup=load_backup())
         if config.removeOrphans:
-            held = as_held(cleanup, load_backup()).holds.instances
-            extra["removed orphans"] = remove_orphans(settings, around, held).total()
+            kept = as_held(cleanup, load_backup())
+            gone = (
+                archive_orphans(settings, kept, around, target)
+                if target
+                else remove_orphans(settings, around, kept.holds.instances)
+            )
+            extra["removed orphans"] = gone.total()
     _show(context, outcome, extra, metrics.window_used(outcome, started, closing))
 
 
-def _configured() -> tuple[CamundaSettings, CleanupSettings]:
+def configured(*, for_removal: bool = True) -> tuple[CamundaSettings, CleanupSettings]:
+    """The engine's database and the settings of its cleanup, which must be on if something is to be removed."""
     settings, cleanup = load_camunda(), load_cleanup()
     if settings is None:
         raise ConfigurationError(_NOT_CONFIGURED, resolve="Set them as docs/history-cleanup.md says.")
-    if not cleanup.enabled:
+    if for_removal and not cleanup.enabled:
         raise ConfigurationError("historyCleanupEnabled is false.", resolve="Set it to true to clean the history.")
     return settings, cleanup
 
@@ -129,9 +150,9 @@ def _show(context: OpExecutionContext, outcome: Outcome, extra: dict[str, Any], 
     found: dict[str, Any] = {**metrics.numbers(outcome), **extra, "stopped by the window": outcome.stopped}
     if used is not None:
         found["window used"] = used
-    found["rows per table"] = _table(("table", "rows"), [(name, n) for name, n in sorted(outcome.rows.items()) if n])
+    found["rows per table"] = table(("table", "rows"), [(name, n) for name, n in sorted(outcome.rows.items()) if n])
     if outcome.set_aside:
-        found["roots set aside"] = _table(("root", "reason"), sorted(outcome.set_aside.items())[:100])
+        found["roots set aside"] = table(("root", "reason"), sorted(outcome.set_aside.items())[:100])
     # As an asset's materialization, so that the UI plots each number over the nights.
     context.log_event(AssetMaterialization(asset_key=ASSET, metadata=found))
 
@@ -145,13 +166,14 @@ def _show_forecast(context: OpExecutionContext, found: Forecast) -> None:
             "rows, estimated": sum(found.rows.values()),
             "bytes, estimated": found.size,
             **({"seconds, estimated": round(found.seconds, 1)} if found.seconds is not None else {}),
-            "cleanable": _table(columns, lines),
-            "rows per table": _table(("table", "rows"), list(found.rows.items())),
+            "cleanable": table(columns, lines),
+            "rows per table": table(("table", "rows"), list(found.rows.items())),
         }
     )
 
 
-def _table(columns: tuple[str, ...], lines: list[Any]) -> MetadataValue[Any]:
+def table(columns: tuple[str, ...], lines: list[Any]) -> MetadataValue[Any]:
+    """Lines as a table of the UI."""
     records = [
         TableRecord({name: "" if v is None else v for name, v in zip(columns, line, strict=True)}) for line in lines
     ]
@@ -249,7 +271,13 @@ def history_cleanup_schedule(
                 f"the next one opens at {windows.next_opening(now).isoformat()}."
             )
         left = int((closing - now).total_seconds())
-        config = CleanupConfig(dryRun=False, immediate=False, backfillRemovalTime=False, removeOrphans=False)
+        config = CleanupConfig(
+            dryRun=False,
+            immediate=False,
+            backfillRemovalTime=False,
+            removeOrphans=False,
+            archiveBeforeDelete=settings.archive_before_delete,
+        )
         return RunRequest(
             run_key=context.scheduled_execution_time.isoformat(),
             run_config={"ops": {"clean_history": {"config": config.model_dump()}}},

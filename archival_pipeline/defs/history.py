@@ -110,14 +110,29 @@ def _job(name: str, only: OpDefinition, description: str) -> JobDefinition:
 history_publish = _job(
     "history_publish",
     publish_changes,
-    "Publish what changed in the engine's history since the last time. Scans the history tables of the engine; "
-    "locks nothing.",
+    "Publish what changed in the engine's history since the last time. Scans the history tables of the engine.\n\n"
+    "**Locks** nothing of the engine. **Safe to run again**: it goes on from where the last read ended, and an event "
+    "that is published twice changes nothing.",
 )
-history_subscribe = _job("history_subscribe", subscribe_to_changes, "Bring the history up to date with the stream.")
+history_subscribe = _job(
+    "history_subscribe",
+    subscribe_to_changes,
+    "Bring the history up to date with the stream; ends when no record waits.\n\n**Locks** the rows of the history "
+    "that it writes, a batch at a time; nothing of the engine. **Safe to run again**: a record that was taken before "
+    "is known by its version.",
+)
 history_replay_dead_letters = _job(
-    "history_replay_dead_letters", replay_letters, "Send dead letters back to their topics, after the cause is mended."
+    "history_replay_dead_letters",
+    replay_letters,
+    "Send dead letters back to their topics, after the cause is mended.\n\n**Locks** nothing of the engine. **Safe to "
+    "run again**: what dies again is put aside again.",
 )
-history_retention = _job("history_retention", forget_old_history, "Delete history that is older than it is kept.")
+history_retention = _job(
+    "history_retention",
+    forget_old_history,
+    "Delete history that is older than HISTORY_RETENTION_DAYS, and messages older than HISTORY_QUEUE_DAYS.\n\n"
+    "**Locks** the rows that it deletes, in the history database only. **Safe to run again**: what is gone is gone.",
+)
 
 
 @asset_check(
@@ -154,7 +169,10 @@ def agrees_with_the_engine(context: AssetCheckExecutionContext) -> AssetCheckRes
 history_reconciliation = define_asset_job(
     "history_reconciliation",
     selection=AssetSelection.checks(agrees_with_the_engine),
-    description="Hold the history against the engine and mend it; the result stands at the asset check.",
+    description=(
+        "Hold the history against the engine and mend it; the result stands at the asset check.\n\n**Locks** the rows "
+        "of the history that it mends; the engine is only read. **Safe to run again** at any time."
+    ),
     executor_def=in_process_executor,
 )
 

@@ -156,20 +156,23 @@ def _job(name: str, only_op: OpDefinition, description: str) -> JobDefinition:
 imixs_backup = _job(
     "imixs_backup",
     backup_events,
-    "Store the snapshots that the instance's event log names. An entry is deleted only after its file was read back. "
+    "Store the snapshots that the instance's event log names. An entry is deleted only after its file was read back."
+    "\n\n**Locks** the backup space against other writers, and each entry while it is worked on. "
     "**Safe to run again**: what a dead run has left locked is unlocked first.",
 )
 imixs_full_backup = _job(
     "imixs_full_backup",
     backup_all,
-    "Walk over all documents of the instance, without the event log, and store what is missing, older or damaged. "
+    "Walk over all documents of the instance, without the event log, and store what is missing, older or damaged."
+    "\n\n**Locks** the backup space against other writers; nothing of the instance. "
     "**Safe to run again**: what is held is passed over.",
 )
 imixs_restore = _job(
     "imixs_restore",
     restore_files,
     "Bring snapshots back into the instance. A dry run unless `dryRun` is false. Newer data in the instance is never "
-    "overwritten unless `force` is set. **Safe to run again**: what is there already is passed over.",
+    "overwritten unless `force` is set.\n\n**Locks** nothing. **Safe to run again**: what is there already is "
+    "passed over.",
 )
 
 
@@ -202,7 +205,10 @@ def imixs_files_are_whole(config: VerifyConfig) -> AssetCheckResult:
 imixs_verify = define_asset_job(
     "imixs_verify",
     selection=AssetSelection.checks(imixs_files_are_whole),
-    description="Read the files of the backup space back, all or a sample, as a check of the asset imixs_backup_space.",
+    description=(
+        "Read the files of the backup space back, all or a sample, as a check of the asset imixs_backup_space.\n\n"
+        "**Locks** the backup space against other writers. **Safe to run again** at any time."
+    ),
     executor_def=in_process_executor,
     tags=_TAGS,
 )

@@ -172,7 +172,9 @@ def complete(context: OpExecutionContext, mover: Mover, trees: list[int]) -> dic
     if not mover.move.options.dry_run:
         with reported():
             shown |= showing.vacuum(vacuum_advice.advise(mover.move))
+            tables = mover.move.ledger.moved_rows()
         rate = {"rows per second": round(totals.rows_moved / mover.seconds), "seconds": round(mover.seconds, 1)}
+        rate |= {f"rows of {table}": number for table, number in tables.items() if number}
         # One event a run: their numbers are the plots of the asset's page.
         context.log_event(AssetMaterialization(ARCHIVE, metadata=shown | rate | {"operation": mover.operation}))
     context.add_output_metadata(shown | {"stayed": showing.reports(stayed)})

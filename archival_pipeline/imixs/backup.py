@@ -45,6 +45,7 @@ class Outcome:
         counted: names of the report's numbers.
         open: entries that stay in the queue.
         gone: entries, locked by us, of documents that the instance does not show.
+        deleted: ids of entries that are not in the event log any more.
         size: bytes written.
         readable: whether the instance showed a document.
         failure: what went wrong, with the snapshot it went wrong with.
@@ -53,6 +54,7 @@ class Outcome:
     counted: list[str] = field(default_factory=list)
     open: list[Event] = field(default_factory=list)
     gone: list[Event] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
     documents: list[str] = field(default_factory=list)
     size: int = 0
     readable: bool = False
@@ -122,14 +124,18 @@ class Backup:
     def _batch(self, events: list[Event]) -> list[Event]:
         """Work off some entries; return those that stay in the queue."""
         staying: list[Event] = []
+        deleted: list[str] = []
         failures = 0
         with closing(in_lanes(self._by_document(events), self._work, self._settings.lanes)) as outcomes:
             for outcome in outcomes:
                 staying += outcome.open + outcome.gone
+                deleted += outcome.deleted
                 self._take(outcome)
                 failures = failures + 1 if outcome.failure else 0
                 if outcome.failure:
                     self._failed(*outcome.failure, hopeless=failures >= _HOPELESS)
+        # Of entries that are gone nobody unlocks any: to say so can wait for the others, and for the next run.
+        self._record.let_go(self._topic, *deleted)
         return staying
 
     def _take(self, outcome: Outcome) -> None:
@@ -178,7 +184,7 @@ class Backup:
                 return
             if self._store(store, event.ref, outcome):
                 self._client.delete_event(event.id)
-                self._record.let_go(self._topic, event.id)
+                outcome.deleted.append(event.id)
                 outcome.counted.append("events_done")
             else:
                 outcome.gone.append(event)

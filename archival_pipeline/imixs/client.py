@@ -55,6 +55,15 @@ class Event:
     created: str
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait for the instance, and how often to ask a reading call again."""
+
+    connect_seconds: float
+    read_seconds: float
+    tries: int = _TRIES
+
+
 class WorkflowClient:
     """Calls of one instance; safe to use from several threads."""
 
@@ -62,20 +71,22 @@ class WorkflowClient:
         self,
         settings: WorkflowSettings,
         *,
+        patience: Patience | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        patience = patience or Patience(settings.connect_seconds, settings.read_seconds)
         self._http = httpx.Client(
             base_url=settings.endpoint,
             auth=session_for(settings, clock),
             headers={"Accept": "application/xml"},
-            timeout=httpx.Timeout(settings.read_seconds, connect=settings.connect_seconds),
+            timeout=httpx.Timeout(patience.read_seconds, connect=patience.connect_seconds),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=32),
             verify=_tls(settings.ca_cert_path),
             trust_env=False,
         )
         self._retrying = Retrying(
-            stop=stop_after_attempt(_TRIES),
+            stop=stop_after_attempt(patience.tries),
             wait=wait_exponential(multiplier=0.2, max=2),
             retry=retry_if_exception_type(UnreachableError),
             sleep=sleep,

@@ -68,10 +68,13 @@ class Placing:
             document_id: of the document.
             created: its date; with it, files that the record does not know are found, too.
         """
-        for held in self._record.files_of(document_id):
-            if held.place == "incoming":
-                self._settle(store, held)
-        current = self._record.current(document_id)
+        files = self._record.files_of(document_id)
+        incoming = [held for held in files if held.place == "incoming"]
+        for held in incoming:
+            self._settle(store, held)
+        if incoming:
+            files = self._record.files_of(document_id)
+        current = next((held for held in files if held.place == "current"), None)
         if current is None and created is not None:
             return self._adopt(store, document_id, created)
         return current

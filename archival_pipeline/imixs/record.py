@@ -147,11 +147,9 @@ class Record:
         )
         return {str(path): str(snapshot_id) for path, snapshot_id in rows}
 
-    def put(self, *files: Held) -> None:
-        """Record files, or what has become of them, together."""
-        with self._transaction():
-            for held in files:
-                self._execute(load_sql("backup/imixs_put"), **asdict(held))
+    def put(self, held: Held) -> None:
+        """Record a file, or what has become of it."""
+        self._execute(load_sql("backup/imixs_put"), **asdict(held))
 
     def replace(self, taken_over: Held | None, new: Held) -> None:
         """Record that a file is the current one now.
@@ -167,7 +165,9 @@ class Record:
                 document_id=new.document_id,
                 snapshot_id=new.snapshot_id,
             )
-            self.put(*(held for held in (taken_over, new) if held is not None))
+            for held in (taken_over, new):
+                if held is not None:
+                    self.put(held)
 
     def forget(self, *snapshot_ids: str) -> None:
         """Files that are no more."""
@@ -321,7 +321,8 @@ class Record:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with self._lock, self._reported(), self._session.transaction():
+        """Statements that count together, and go to the server together: all lanes wait for this one session."""
+        with self._lock, self._reported(), self._session.pipeline(), self._session.transaction():
             yield
 
     @contextmanager

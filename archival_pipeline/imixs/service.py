@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from archival_pipeline.errors import ArchivalError
 from archival_pipeline.imixs.backup import Backup
-from archival_pipeline.imixs.client import WorkflowClient
+from archival_pipeline.imixs.client import Patience, WorkflowClient
 from archival_pipeline.imixs.full import FullBackup
 from archival_pipeline.imixs.manifests import write_manifests
 from archival_pipeline.imixs.placing import Placing
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 # More than any queue: a run works until the queue is empty.
 NO_LIMIT = 1_000_000_000
 _SHOWN_EVENTS = 1000
+# Of whoever asks again in a moment, such as Prometheus.
+SHORT_PATIENCE = Patience(connect_seconds=2, read_seconds=4, tries=1)
 
 
 def now() -> datetime:
@@ -162,9 +164,14 @@ def queue(settings: ImixsSettings) -> dict[str, Any]:
     }
 
 
-def waiting(settings: ImixsSettings) -> int:
-    """How many entries wait, counted up to a thousand; asks the instance only."""
-    with WorkflowClient(settings.workflow) as client:
+def waiting(settings: ImixsSettings, *, patience: Patience | None = None) -> int:
+    """How many entries wait, counted up to a thousand; asks the instance only.
+
+    Args:
+        settings: of the Imixs backup.
+        patience: how long to wait for the instance; as the settings say by default.
+    """
+    with WorkflowClient(settings.workflow, patience=patience) as client:
         return len(client.events(settings.keeping.topic, _SHOWN_EVENTS))
 
 
@@ -175,14 +182,26 @@ def unlock(settings: ImixsSettings, event_ids: list[str]) -> int:
 
 
 def status(settings: ImixsSettings) -> dict[str, Any]:
-    """What the space holds, sums over all runs, and the latest runs."""
+    """What the space holds, sums over all runs, and the latest runs; fails where the space is not there."""
     with _open(settings, exclusive=False) as opened:
-        return {
-            "space": opened.record.space,
-            "totals": opened.record.totals(),
-            "operations": opened.record.run_totals(),
-            "latestRuns": opened.record.latest_runs(10),
-        }
+        return _status(opened.record)
+
+
+def numbers(settings: ImixsSettings) -> dict[str, Any]:
+    """The same from the record alone: whoever asks every few seconds does not disturb the space."""
+    with closing(open_store(settings.space)) as store:
+        space = store.name
+    with Record.open(settings.database, space, exclusive=False) as record:
+        return _status(record)
+
+
+def _status(record: Record) -> dict[str, Any]:
+    return {
+        "space": record.space,
+        "totals": record.totals(),
+        "operations": record.run_totals(),
+        "latestRuns": record.latest_runs(10),
+    }
 
 
 def _tidy(opened: _Opened, documents: list[str], report: Report, minutes: int) -> None:

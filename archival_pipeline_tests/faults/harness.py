@@ -7,30 +7,27 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
 
 from archival_pipeline_tests.faults.tally import TALLY
 from archival_pipeline_tests.support.archive import environment_of
+from archival_pipeline_tests.support.forks import ForkServer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from archival_pipeline.settings import DatabaseSettings
     from archival_pipeline_tests.faults.points import Fault
 
-REPOSITORY = Path(__file__).parents[2]
 KILLED = -signal.SIGKILL
 # Against a mover that hangs; no test waits for it otherwise.
-_LONGEST_RUN = 240.0
+_LONGEST_RUN = 900.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +120,7 @@ class Running:
 
     def end(self) -> Ended:
         """Wait for the end."""
-        code = self._mover.read()["exit"]
+        code = self._mover.server.end()
         self._mover.running = None
         log, result = self._files
         document = json.loads(result.read_text(encoding="utf-8")) if result.exists() else {}
@@ -145,13 +142,7 @@ class Mover:
         self._folder = folder
         self._number = 0
         self.running: Running | None = None
-        self._server = subprocess.Popen(
-            [sys.executable, "-m", "archival_pipeline_tests.support.worker", "--serve"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            cwd=REPOSITORY,
-            text=True,
-        )
+        self.server = ForkServer("archival_pipeline_tests.support.worker", _LONGEST_RUN)
 
     def __enter__(self) -> Mover:
         return self
@@ -159,11 +150,7 @@ class Mover:
     def __exit__(self, *_: object) -> None:
         if self.running is not None:
             self.running.kill()
-        assert self._server.stdin is not None
-        assert self._server.stdout is not None
-        self._server.stdin.close()
-        self._server.wait()
-        self._server.stdout.close()
+        self.server.close()
 
     def run(
         self, sides: tuple[DatabaseSettings, DatabaseSettings], job: Job | None, audit_id: str, *faults: Fault
@@ -183,17 +170,6 @@ class Mover:
         arguments += ["--log", str(log), "--result", str(result)]
         for fault in faults:
             arguments += ["--fault", fault.as_json()]
-        call = {"arguments": arguments, "environment": environment_of(*sides)}
-        assert self._server.stdin is not None
-        self._server.stdin.write(json.dumps(call) + "\n")
-        self._server.stdin.flush()
-        self.running = Running(self, self.read()["pid"], (log, result), faults)
+        pid = self.server.start(arguments, environment_of(*sides))
+        self.running = Running(self, pid, (log, result), faults)
         return self.running
-
-    def read(self) -> dict[str, int]:
-        """The next answer of the forking process."""
-        assert self._server.stdout is not None
-        ready, _, _ = select.select([self._server.stdout], [], [], _LONGEST_RUN)
-        assert ready, "the mover hangs"
-        answer: dict[str, int] = json.loads(self._server.stdout.readline())
-        return answer

@@ -14,7 +14,7 @@ import signal
 import threading
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 import psycopg
 from psycopg import sql
@@ -74,6 +74,20 @@ class Fault:
     def parse(cls, text: str) -> Self:
         """Read what ``as_json`` wrote."""
         return cls(**json.loads(text))
+
+
+class Points(Protocol):
+    """Whoever wants to hear of each point."""
+
+    def reached(self, connection: psycopg.Connection[Any] | None, when: str, what: str) -> None:
+        """Called at a point.
+
+        Args:
+            connection: the session at work.
+            when: ``before`` or ``after``.
+            what: the first words of the statement.
+        """
+        ...
 
 
 class FaultPoints:
@@ -154,7 +168,7 @@ class FaultPoints:
 _plain_execute = psycopg.Cursor.execute
 
 
-def install(points: FaultPoints) -> None:
+def install(points: Points) -> None:
     """Wrap the driver of this process; there is no way back but the end of the process."""
     _wrap_method(psycopg.Cursor, "execute", points, lambda cursor, query, *_, **__: (cursor.connection, words(query)))
     _wrap_method(
@@ -169,7 +183,7 @@ def install(points: FaultPoints) -> None:
 
 
 def _wrap_method(
-    owner: type, name: str, points: FaultPoints, describe: Callable[..., tuple[psycopg.Connection[Any], str]]
+    owner: type, name: str, points: Points, describe: Callable[..., tuple[psycopg.Connection[Any], str]]
 ) -> None:
     inner = getattr(owner, name)
 
@@ -184,7 +198,7 @@ def _wrap_method(
 
 
 def _wrap_generator(
-    owner: type, name: str, points: FaultPoints, describe: Callable[..., tuple[psycopg.Connection[Any], str]]
+    owner: type, name: str, points: Points, describe: Callable[..., tuple[psycopg.Connection[Any], str]]
 ) -> None:
     inner = getattr(owner, name)
 

@@ -15,10 +15,11 @@ import pytest
 
 from archival_pipeline.database.connections import connect
 from archival_pipeline_tests.faults import disturbances as them
-from archival_pipeline_tests.faults.harness import REPOSITORY, Job
+from archival_pipeline_tests.faults.harness import Job
 from archival_pipeline_tests.faults.points import Fault
 from archival_pipeline_tests.faults.stage import COMPLETED, SMALL, new_audit
 from archival_pipeline_tests.support.archive import environment_of
+from archival_pipeline_tests.support.forks import REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,11 +16,11 @@ import pytest
 
 from archival_pipeline.database.connections import connect
 from archival_pipeline_tests.faults import disturbances as them
-from archival_pipeline_tests.faults.harness import REPOSITORY
 from archival_pipeline_tests.faults.points import Fault
 from archival_pipeline_tests.faults.roles import lend
 from archival_pipeline_tests.faults.stage import BACKUP, RESTORE, SMALL, new_audit
 from archival_pipeline_tests.support.archive import environment_of
+from archival_pipeline_tests.support.forks import REPOSITORY
 
 if TYPE_CHECKING:
     from archival_pipeline_tests.faults.harness import Job

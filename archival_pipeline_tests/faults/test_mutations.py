@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from archival_pipeline_tests.faults.harness import REPOSITORY
+from archival_pipeline_tests.support.forks import REPOSITORY
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,7 +44,7 @@ class Mutation:
 MUTATIONS = (
     Mutation(
         "what was deleted equals what stands in the destination",
-        "archival/digests.py",
+        "catalogue/digests.py",
         "if expected.get(name, EMPTY) != found.get(name, EMPTY)",
         "if expected.get(name, EMPTY).rows < 0",
         (f"{_FAULTS}/test_f15_engine.py", "-k", "test_f28_i7 and one"),

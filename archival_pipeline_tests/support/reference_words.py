@@ -56,6 +56,11 @@ SETTINGS: dict[str, str] = {
     "historyCleanupBatchWindowEndTime": "The first moment after; not later than the start means the next day.",
     "historyCleanupDegreeOfParallelism": "Batches at once, each on a session of its own.",
     "historyCleanupBatchSize": "Root instances in one transaction; in the mode `compatible` rows of each table.",
+    "taskMetricsTimeToLive": "`P<n>D` or days, for the metrics of tasks; without it they stay for ever.",
+    "historyCleanupArchiveBeforeDelete": (
+        "Whether history is archived in the backup database (`BPM_BACKUP_DB_…`) before it is removed, see"
+        " [history-cleanup.md](history-cleanup.md#archive-before-removal)."
+    ),
     "historyCleanupHolds": "What stays whatever its age, see [history-cleanup.md](history-cleanup.md#holds).",
     **{
         f"{day}HistoryCleanupBatchWindow{edge}Time": f"Same, on {day.capitalize()}s only."
@@ -64,7 +69,7 @@ SETTINGS: dict[str, str] = {
     },
     "processHistoryCleanupEnabled": "Whether the schedule `nightly_process_history_cleanup` is on at first.",
     "processHistoryTimeToLive": "`P<n>D` or days, for process definitions that have no time of their own; else never.",
-    "processHistoryTimeToLiveOfDefinitions": 'By process id or name: `{"invoice": "P3650D", "deed": null}`; null: never.',
+    "processHistoryTimeToLiveOfDefinitions": 'By process id or name, null: never: `{"order": "P90D", "deed": null}`.',
     "processHistoryCleanupBatchWindowStartTime": "`HH:mm` in `BPM_TIME_ZONE`. The first moment inside.",
     "processHistoryCleanupBatchWindowEndTime": "The first moment after; not later than the start means the next day.",
     "processHistoryCleanupPauseMs": "Milliseconds each lane rests after a batch.",
@@ -88,6 +93,7 @@ SETTINGS: dict[str, str] = {
     "INTERIM_ENGINE": "The engine that the stores belong to.",
     "INTERIM_CLEANUP_ENABLED": "Whether the sensor `interim_data_expiry` is on when Dagster first sees it.",
     "INTERIM_BATCH_SIZE": "Ended processes in one piece of work.",
+    "INTERIM_LANES": "Pieces of work done on one store at the same time.",
     "INTERIM_LANES": "Pieces of work that are done at the same time, for each store.",
     "INTERIM_ARCHIVE_BEFORE_DELETE": "Whether data is kept, encrypted, in the backup database before it is removed.",
     "INTERIM_ARCHIVE_RECIPIENTS": "age recipients (`age1…`) that it is encrypted for, separated by commas.",

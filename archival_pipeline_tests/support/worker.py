@@ -21,7 +21,7 @@ import sys
 import traceback
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from archival_pipeline import errors
 from archival_pipeline.archival import move as moves
@@ -31,6 +31,7 @@ from archival_pipeline.archival.filters import parse_filters
 from archival_pipeline.archival.options import parse_options
 from archival_pipeline.settings import load_settings
 from archival_pipeline_tests.faults.points import Fault, FaultPoints, install
+from archival_pipeline_tests.support.forks import serve
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -116,27 +117,7 @@ def _steps(move: Move) -> dict[str, Any]:
     return {"code": "", "totals": asdict(totals), "stayed": [asdict(report) for report in move.ledger.reports()]}
 
 
-def serve() -> NoReturn:
-    """Answer calls until standard input ends: first the process id of the fork, then how it ended."""
-    for line in sys.stdin:
-        call = json.loads(line)
-        child = os.fork()
-        if child == 0:
-            os.environ.update(call["environment"])
-            # Straight out: no exit handler of the parent may run twice.
-            os._exit(main(call["arguments"]))
-        _say({"pid": child})
-        _, status = os.waitpid(child, 0)
-        _say({"exit": os.waitstatus_to_exitcode(status)})
-    sys.exit(0)
-
-
-def _say(document: dict[str, int]) -> None:
-    sys.stdout.write(json.dumps(document) + "\n")
-    sys.stdout.flush()
-
-
 if __name__ == "__main__":
     if sys.argv[1:] == ["--serve"]:
-        serve()
+        serve(main)
     sys.exit(main(sys.argv[1:]))

@@ -14,13 +14,15 @@ import pytest
 import yaml
 from dagster._config import process_config, resolve_to_config_type
 from dagster_k8s import K8sRunLauncher
+from dagster_k8s.models import k8s_model_from_dict, k8s_snake_case_dict
+from kubernetes.client import V1Deployment, V1EnvVar, V1Job, V1Service, V1Volume, V1VolumeMount
 
 from archival_pipeline.cli import cli
 from archival_pipeline.local import dagster_home
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
-DOCUMENTED = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+DOCUMENTED = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("*.md"))
 UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
 PROGRAMS = {"archival-pipeline", "dagster", "dagster-webserver", "dagster-daemon"}
 # Of the systems themselves, not of the product.
@@ -33,7 +35,20 @@ def read(name: str) -> Any:
 
 COMPOSE = read("compose/compose.yaml")
 HELM = read("helm/values.yaml")
+# What stands beside the chart.
+MANIFESTS = [
+    document
+    for name in ("migrate-job", "rest", "history")
+    for document in yaml.safe_load_all((DEPLOY / "helm" / f"{name}.yaml").read_text(encoding="utf-8"))
+]
+MODELS = {"Job": V1Job, "Deployment": V1Deployment, "Service": V1Service}
 INSTANCE = yaml.safe_load((ROOT / "dagster.yaml").read_text(encoding="utf-8"))
+
+
+def containers() -> list[tuple[str, dict[str, Any]]]:
+    """The one container of each job and deployment that stands beside the chart."""
+    working = [document for document in MANIFESTS if document["kind"] != "Service"]
+    return [(found["metadata"]["name"], found["spec"]["template"]["spec"]["containers"][0]) for found in working]
 
 
 def commands() -> dict[str, list[str]]:
@@ -49,7 +64,7 @@ def commands() -> dict[str, list[str]]:
     for unit in UNITS:
         [line] = re.findall(r"^ExecStart=(.*)$", unit.read_text(encoding="utf-8"), re.MULTILINE)
         found[unit.stem] = line.split()
-    found["migrate job"] = read("helm/migrate-job.yaml")["spec"]["template"]["spec"]["containers"][0]["args"]
+    found |= {f"Kubernetes {name}": container["args"] for name, container in containers()}
     return {name: [Path(command[0]).name, *command[1:]] for name, command in found.items() if command}
 
 
@@ -72,7 +87,16 @@ def test_every_service_has_a_command_that_exists() -> None:
     for name, command in flattened():
         assert Path(dagster_home.program(command[0])).exists(), name
         if command[0] == "archival-pipeline":
-            assert command[1] in set(cli.commands), name
+            assert_is_a_command(command[1:], name)
+
+
+def assert_is_a_command(words: list[str], name: str) -> None:
+    """Go down the groups as the words do; what is left are options of the command."""
+    group: click.Command = cli
+    while isinstance(group, click.Group):
+        assert words[0] in group.commands, name
+        group, words = group.commands[words[0]], words[1:]
+    assert set(words) <= {option for found in group.params for option in found.opts}, name
 
 
 @pytest.mark.slow
@@ -106,6 +130,45 @@ def test_compose_file_is_whole() -> None:
         assert service.get("healthcheck"), f"{name} has no health check"
         # Dagster has no login.
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ())), name
+
+
+def test_every_long_service_of_the_compose_file_is_on_kubernetes_and_on_a_plain_server_too() -> None:
+    ours = {
+        " ".join(service["command"][:3])
+        for service in COMPOSE["services"].values()
+        if "archival-pipeline" in service.get("command", ()) and service["restart"] != "no"
+    }
+    units = " ".join(unit.read_text(encoding="utf-8") for unit in UNITS)
+    manifests = {" ".join(container["args"][:3]) for _, container in containers()}
+    assert len(ours) == 4
+    assert {command for command in ours if command not in units or command not in manifests} == set()
+
+
+@pytest.mark.parametrize("manifest", MANIFESTS, ids=lambda found: f"{found['kind']} {found['metadata']['name']}")
+def test_kubernetes_knows_every_field_of_the_manifest(manifest: dict[str, Any]) -> None:
+    # Unknown keys raise.
+    k8s_model_from_dict(MODELS[manifest["kind"]], k8s_snake_case_dict(MODELS[manifest["kind"]], manifest))
+
+
+@pytest.mark.parametrize(("name", "container"), containers(), ids=lambda found: found if isinstance(found, str) else "")
+def test_pods_beside_the_chart_run_without_rights_and_with_the_settings_of_the_rest(
+    name: str, container: dict[str, Any]
+) -> None:
+    assert container["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}, name
+    deployment = HELM["dagster-user-deployments"]["deployments"][0]
+    assert [source["configMapRef"] for source in container["envFrom"] if "configMapRef" in source] == deployment[
+        "envConfigMaps"
+    ]
+    assert [source["secretRef"] for source in container["envFrom"] if "secretRef" in source] == deployment["envSecrets"]
+
+
+def test_volumes_and_variables_of_the_code_location_are_those_of_kubernetes() -> None:
+    [deployment] = HELM["dagster-user-deployments"]["deployments"]
+    for part, model in (("volumes", V1Volume), ("volumeMounts", V1VolumeMount), ("env", V1EnvVar)):
+        for found in deployment[part]:
+            k8s_model_from_dict(model, k8s_snake_case_dict(model, found))
+    mounted = {mount["mountPath"] for mount in deployment["volumeMounts"]}
+    assert {entry["value"] for entry in deployment["env"] if entry["name"] == "BACKUP_SPOOL_PATH"} <= mounted
 
 
 def test_time_to_stop_is_longer_than_dagster_waits_for_a_cancelled_run() -> None:
@@ -165,11 +228,15 @@ def variables() -> set[str]:
     """Every variable that image, compose file, example, values and units name."""
     example = (DEPLOY / "compose" / "archival.env.example").read_text(encoding="utf-8")
     compose = (DEPLOY / "compose" / "compose.yaml").read_text(encoding="utf-8")
-    found = set(re.findall(r"^([A-Z][A-Z_]*)=", example, re.MULTILINE)) | set(re.findall(r"\$\{([A-Z_]+)", compose))
+    found = set(re.findall(r"^(?:# )?([A-Z][A-Z_0-9]*)=", example, re.MULTILINE)) | set(
+        re.findall(r"\$\{([A-Z_]+)", compose)
+    )
     for service in COMPOSE["services"].values():
         found |= service.get("environment", {}).keys()
     for deployment in HELM["dagster-user-deployments"]["deployments"]:
         found |= {entry["name"] for entry in deployment["env"]}
+    for _, container in containers():
+        found |= {entry["name"] for entry in container.get("env", ())}
     return found | set(re.findall(r"\b([A-Z_]+)=", (DEPLOY / "Dockerfile").read_text(encoding="utf-8"))) - {
         "PYTHON_VERSION",
         "PIP_DISABLE_PIP_VERSION_CHECK",
@@ -183,7 +250,7 @@ def test_every_variable_is_documented() -> None:
 
 def test_example_of_the_environment_holds_no_secret() -> None:
     example = (DEPLOY / "compose" / "archival.env.example").read_text(encoding="utf-8")
-    assert re.findall(r"^\w*(?:PASSWORD|SECRET|TOKEN|URL)\w*=(.+)$", example, re.MULTILINE) == []
+    assert re.findall(r"^(?:# )?\w*(?:PASSWORD|SECRET|TOKEN|URL|KEY)\w*=(.+)$", example, re.MULTILINE) == []
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)

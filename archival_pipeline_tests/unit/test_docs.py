@@ -22,6 +22,8 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 CODE = re.compile(r"```.*?```|`[^`]*`", re.DOTALL)
 HEADING = re.compile(r"^#+ (?P<text>.+)$", re.MULTILINE)
+TARGET = re.compile(r"(?:^|`|&& |sudo )make (?:--silent )?(?P<target>[a-z][a-z-]*)", re.MULTILINE)
+RULE = re.compile(r"^([a-z][a-z-]*):", re.MULTILINE)
 CALL = re.compile(r"\barchival-pipeline +(?P<command>[a-z][a-z-]*)")
 REPORT = re.compile(r'TreeReport\(\s*\w+,\s*"(?:skipped|quarantined)",\s*"(?P<reason>\w+)"')
 CHOICE = re.compile(r'reason = "(?P<one>\w+)" if \w+ else "(?P<other>\w+)"')
@@ -67,6 +69,39 @@ def test_links_lead_somewhere(document: Path) -> None:
         if not target.exists() or (anchor and anchor not in anchors_of(target)):
             broken.append(link["target"])
     assert not broken
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
+    assert pages <= {link["target"] for link in LINK.finditer(index)}
+
+
+def test_every_decision_is_in_their_index() -> None:
+    folder = ROOT / "docs" / "decisions"
+    index = (folder / "README.md").read_text(encoding="utf-8")
+    pages = {path.name for path in folder.glob("*.md")} - {"README.md"}
+    assert pages <= {link["target"] for link in LINK.finditer(index)}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_targets_of_make_exist(document: Path) -> None:
+    found = set(TARGET.findall("".join(CODE.findall(document.read_text(encoding="utf-8")))))
+    assert found <= set(RULE.findall((ROOT / "Makefile").read_text(encoding="utf-8")))
+
+
+def test_every_demonstration_names_tests_that_exist() -> None:
+    text = (ROOT / "docs" / "demonstrations.md").read_text(encoding="utf-8")
+    paths = re.findall(r"ARGS=\$T/(\S+?)`", text)
+    assert len(paths) > 20
+    assert [path for path in paths if not (ROOT / "archival_pipeline_tests" / path).exists()] == []
+
+
+def test_every_target_that_shows_something_is_among_the_demonstrations() -> None:
+    text = (ROOT / "docs" / "demonstrations.md").read_text(encoding="utf-8")
+    rules = RULE.findall((ROOT / "Makefile").read_text(encoding="utf-8"))
+    shown = {rule for rule in rules if rule.startswith(("bench", "test", "demo"))}
+    assert shown <= set(TARGET.findall(text))
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)

@@ -49,6 +49,7 @@ def test_defaults(environment: MonkeyPatch) -> None:
         ("historyCleanupDegreeOfParallelism", "9"),
         ("historyCleanupBatchSize", "0"),
         ("historyCleanupBatchSize", "501"),
+        ("historyCleanupArchiveBeforeDelete", "later"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_name(environment: MonkeyPatch, name: str, value: str) -> None:

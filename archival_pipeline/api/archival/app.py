@@ -10,6 +10,7 @@ from prometheus_client import start_http_server
 from archival_pipeline.api.app import About, create_app, tokens_of
 from archival_pipeline.api.archival import audits, health, moving, selecting
 from archival_pipeline.api.archival.dagster import Dagster
+from archival_pipeline.api.archival.imixs import imixs_collector
 from archival_pipeline.api.archival.interim import interim_collector
 from archival_pipeline.api.archival.metrics import ArchiveCollector
 from archival_pipeline.api.archival.state import Archive, workers_of
@@ -87,9 +88,9 @@ def run() -> None:
     """
     settings = load_api()
     app = archival_app(databases(), settings)
-    of_interim = interim_collector()
-    if of_interim is not None:
-        app.state.metrics.registry.register(of_interim)
+    for collector in (imixs_collector(), interim_collector()):
+        if collector is not None:
+            app.state.metrics.registry.register(collector)
     if settings.service.metrics_port is not None:
         start_http_server(settings.service.metrics_port, host_of(settings), app.state.metrics.registry)
     serve(app, settings)

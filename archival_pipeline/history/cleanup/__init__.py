@@ -7,6 +7,8 @@
     selecting    which root instances are due, page by page
     removal      one transaction: whole hierarchies out of every table
     rootless     expired rows that no root instance owns
+    beside       cases, decisions and metrics that go by their age
+    lanes        the workers of a run; archive/ archives what they remove
     running      a run: batches in lanes until nothing is due or the window ends
     compatible   the engine's own row rule
     backfill     removal times for history that has none

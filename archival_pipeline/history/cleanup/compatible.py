@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from psycopg import sql
 
-from archival_pipeline.catalogue.camunda import BYTES_TABLE, REMOVAL
+from archival_pipeline.catalogue.camunda import BYTES_TABLE, METRICS_TABLE, REMOVAL
+from archival_pipeline.history.cleanup.beside import expired_metrics
 from archival_pipeline.history.cleanup.removal import of_history
 
 if TYPE_CHECKING:
@@ -41,5 +42,8 @@ def remove_rows(session: Session, due: Due) -> Counter[str]:
                     spared=of_history(due.engine) if table.name == BYTES_TABLE else sql.SQL("true"),
                 )
                 rows[table.name] = session.execute(statement, (due.now, due.cleanup.batch_size)).rowcount
+        if metrics := expired_metrics(session, due):
+            statement = sql.SQL("DELETE FROM {} WHERE id_ = ANY(%s)").format(due.engine.name(METRICS_TABLE))
+            rows[METRICS_TABLE] = session.execute(statement, (metrics,)).rowcount
         due.require()
     return rows

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 # Shorter than the deadlock_timeout of a server (1 s): of two that wait for each other, it is never the engine that the
 # server ends.
 LIMITS = Limits(lock_timeout=500, statement_timeout=120_000, idle_in_transaction=60_000)
+# Beside an archive a transaction is silent while the other server reads back.
+PATIENT = Limits(lock_timeout=500, statement_timeout=120_000, idle_in_transaction=300_000)
 _NEEDED = ("act_hi_procinst", "act_hi_actinst", "act_ge_bytearray", "act_ru_execution", "act_re_procdef")
 
 
@@ -90,9 +92,11 @@ class Engine:
         return moment.astimezone(zone_of(self.settings.time_zone)).replace(tzinfo=None)
 
 
-def open_session(settings: CamundaSettings, purpose: str, *, autocommit: bool = False) -> Session:
+def open_session(
+    settings: CamundaSettings, purpose: str, *, autocommit: bool = False, limits: Limits = LIMITS
+) -> Session:
     """A session whose waits are short enough to give way to the engine."""
-    return connect(settings, purpose=purpose, limits=LIMITS, autocommit=autocommit)
+    return connect(settings, purpose=purpose, limits=limits, autocommit=autocommit)
 
 
 def hold_alone(session: Session, settings: CamundaSettings) -> None:

@@ -12,17 +12,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import psycopg
+from psycopg import sql
 
 from archival_pipeline import errors
 from archival_pipeline.catalogue.holds import NOTHING_HELD, HoldBook
-from archival_pipeline.database.connections import connect
+from archival_pipeline.database.connections import connect, short_session
 from archival_pipeline.settings_cleanup import LegalHolds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from archival_pipeline.catalogue.holds import Holds
+    from archival_pipeline.catalogue.holds import Hold, Holds
     from archival_pipeline.settings import DatabaseSettings
+    from archival_pipeline.settings_camunda import CamundaSettings
     from archival_pipeline.settings_cleanup import CleanupSettings
 
 
@@ -82,6 +84,18 @@ def as_held(cleanup: CleanupSettings, backup: DatabaseSettings | None) -> Cleanu
             return holding(cleanup, both.held())
     except psycopg.Error as error:
         raise errors.from_database(error, "reading the legal holds") from error
+
+
+def matching(settings: CamundaSettings, hold: Hold) -> int:
+    """How many Camunda instances meet the hold by themselves: none may mean a mistake in writing."""
+    column = {"instance": "id_", "business_key": "business_key_", "definition": "proc_def_key_"}[hold.kind]
+    statement = sql.SQL("SELECT count(*) FROM {} WHERE {} = %s").format(
+        sql.Identifier(settings.table("act_hi_procinst")), sql.Identifier(column)
+    )
+    with short_session(settings, "counting what is on hold") as session:
+        row = session.execute(statement, [hold.value]).fetchone()
+    assert row is not None  # noqa: S101 - an aggregate returns one row
+    return int(row[0])
 
 
 def holding(cleanup: CleanupSettings, held: LegalHolds) -> CleanupSettings:

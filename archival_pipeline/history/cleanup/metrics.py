@@ -29,6 +29,7 @@ def numbers(outcome: Outcome) -> dict[str, int | float]:
         "left over": outcome.left,
         "locked by others": len(set(outcome.removed.locked)),
         "set aside": len(outcome.set_aside),
+        "taken up from earlier runs": outcome.taken_up,
         "batches": outcome.batches,
         "retries": outcome.retries,
         "seconds": round(outcome.seconds, 3),

@@ -81,7 +81,7 @@ def remove_orphans(settings: CamundaSettings, around: Surroundings, held: Sequen
         with open_session(settings, "orphan removal", autocommit=True) as session:
             hold_alone(session, settings)
             engine = Engine.probe(settings, session)
-            for table in _children(engine):
+            for table in children(engine):
                 while not around.over and (count := _remove_some(session, engine, table, rows, held)):
                     rows[table.name] += count
             while not around.over and (count := _remove_contents(session, engine, held)):
@@ -91,7 +91,8 @@ def remove_orphans(settings: CamundaSettings, around: Surroundings, held: Sequen
     return rows
 
 
-def _children(engine: Engine) -> list[HistoryTable]:
+def children(engine: Engine) -> list[HistoryTable]:
+    """The tables whose rows have a parent to lose."""
     tables = [table for table in CHILD_TABLES if engine.has(table.name, table.instance)]
     return tables + [t for t in engine.tables if t.decision and engine.has("act_hi_decinst")]
 
@@ -110,7 +111,7 @@ def _lost(engine: Engine, table: HistoryTable) -> sql.Composed:
 
 
 def _find(session: Session, engine: Engine) -> Orphans:
-    lost = {table.name: _count(session, engine, table, _lost(engine, table)) for table in _children(engine)}
+    lost = {table.name: _count(session, engine, table, _lost(engine, table)) for table in children(engine)}
     statement = sql.SQL("SELECT count(*), coalesce(sum(length(b.bytes_)), 0) FROM {} AS b WHERE {} AND {}").format(
         engine.name(BYTES_TABLE), of_history(engine), unowned(engine)
     )
@@ -145,12 +146,17 @@ def _count(session: Session, engine: Engine, table: HistoryTable, condition: sql
     return int(row[0]) if row else 0
 
 
-def _remove_some(session: Session, engine: Engine, table: HistoryTable, rows: Counter[str], held: Sequence[str]) -> int:
+def lost_ids(session: Session, engine: Engine, table: HistoryTable, held: Sequence[str]) -> list[str]:
+    """A chunk of rows without parent, locked for as long as the session's transaction lasts."""
     select = sql.SQL("SELECT r.id_ FROM {} AS r WHERE {} AND {} LIMIT %(size)s FOR UPDATE OF r SKIP LOCKED").format(
         engine.name(table.name), _lost(engine, table), _free(engine, "r", table.name, (ROOT, table.instance))
     )
+    return [row[0] for row in session.execute(select, {"held": list(held), "size": _CHUNK})]
+
+
+def _remove_some(session: Session, engine: Engine, table: HistoryTable, rows: Counter[str], held: Sequence[str]) -> int:
     with session.transaction():
-        ids = [row[0] for row in session.execute(select, {"held": list(held), "size": _CHUNK})]
+        ids = lost_ids(session, engine, table, held)
         count, owned = run_delete(session, engine, table, sql.SQL("id_ = ANY(%s)"), [ids])
         rows[BYTES_TABLE] += delete_contents(session, engine, roots=[], ids=owned) if owned else 0
     return count
@@ -166,14 +172,19 @@ def _free(engine: Engine, alias: str, table: str, columns: Iterable[str | None])
 
 
 def _remove_contents(session: Session, engine: Engine, held: Sequence[str]) -> int:
-    statement = sql.SQL(
-        "DELETE FROM {table} WHERE id_ IN"
-        " (SELECT b.id_ FROM {table} AS b WHERE {history} AND {unowned} AND {free} LIMIT %(size)s"
-        " FOR UPDATE OF b SKIP LOCKED)"
+    with session.transaction():
+        return delete_contents(session, engine, roots=[], ids=unowned_ids(session, engine, held))
+
+
+def unowned_ids(session: Session, engine: Engine, held: Sequence[str]) -> list[str]:
+    """A chunk of byte arrays without owner, locked for as long as the session's transaction lasts."""
+    select = sql.SQL(
+        "SELECT b.id_ FROM {table} AS b WHERE {history} AND {unowned} AND {free} LIMIT %(size)s"
+        " FOR UPDATE OF b SKIP LOCKED"
     ).format(
         table=engine.name(BYTES_TABLE),
         history=of_history(engine),
         unowned=unowned(engine),
         free=_free(engine, "b", BYTES_TABLE, (ROOT,)),
     )
-    return session.execute(statement, {"held": list(held), "size": _CHUNK}).rowcount
+    return [row[0] for row in session.execute(select, {"held": list(held), "size": _CHUNK})]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg import sql
 
 from archival_pipeline.catalogue.camunda import BYTES_TABLE, ROOT, ROOTS_TABLE, RUNTIME_OWNERS
+from archival_pipeline.database.sqlfiles import load_sql
 from archival_pipeline.history.cleanup.selecting import NOT_RUNNING
 
 if TYPE_CHECKING:
@@ -33,12 +34,14 @@ class Removed:
         rows: rows by table, without prefix.
         locked: roots that somebody else had locked.
         running: roots with a member that runs after all, or is on hold.
+        refused: roots that cannot be archived, with the reason; they stay in the engine.
     """
 
     roots: int = 0
     rows: Counter[str] = field(default_factory=Counter)
     locked: list[str] = field(default_factory=list)
     running: list[str] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
 
     def add(self, other: Removed) -> None:
         """Take another transaction's part in."""
@@ -46,6 +49,7 @@ class Removed:
         self.rows.update(other.rows)
         self.locked += other.locked
         self.running += other.running
+        self.refused |= other.refused
 
 
 def remove_hierarchies(session: Session, due: Due, wanted: Sequence[str]) -> Removed:
@@ -58,7 +62,7 @@ def remove_hierarchies(session: Session, due: Due, wanted: Sequence[str]) -> Rem
     """
     removed = Removed()
     with due.removing() as due, session.transaction():  # noqa: PLR1704 - the same, as of now
-        roots, removed.locked = _lock(session, due, wanted)
+        roots, removed.locked = lock_due(session, due, wanted)
         if roots:
             members, removed.running = members_of(session, due, roots)
             free = [root for root in roots if root not in set(removed.running)]
@@ -69,18 +73,24 @@ def remove_hierarchies(session: Session, due: Due, wanted: Sequence[str]) -> Rem
     return removed
 
 
-def _lock(session: Session, due: Due, wanted: Sequence[str]) -> tuple[list[str], list[str]]:
+def lock_due(session: Session, due: Due, wanted: Sequence[str]) -> tuple[list[str], list[str]]:
     """Lock the roots that are still due; the second list is there, but locked by others."""
-    statement = sql.SQL("SELECT p.id_ FROM {} AS p WHERE p.id_ = ANY(%(roots)s) AND {} AND {}").format(
-        due.engine.name(ROOTS_TABLE), due.condition(), due.engine.names(NOT_RUNNING)
-    )
-    values = due.values | {"roots": list(wanted)}
-    locked = sql.SQL("{} ORDER BY p.id_ FOR UPDATE OF p SKIP LOCKED").format(statement)
-    taken = [row[0] for row in session.execute(locked, values)]
+    locked = sql.SQL("{} ORDER BY p.id_ FOR UPDATE OF p SKIP LOCKED").format(_still_due(due))
+    taken = [row[0] for row in session.execute(locked, due.values | {"roots": list(wanted)})]
     if len(taken) == len(wanted):
         return taken, []
-    there = [row[0] for row in session.execute(statement, values)]
-    return taken, sorted(set(there) - set(taken))
+    return taken, sorted(set(due_among(session, due, wanted)) - set(taken))
+
+
+def due_among(session: Session, due: Due, wanted: Sequence[str]) -> list[str]:
+    """Those of the roots that are still due; reads only."""
+    return [row[0] for row in session.execute(_still_due(due), due.values | {"roots": list(wanted)})]
+
+
+def _still_due(due: Due) -> sql.Composed:
+    return sql.SQL("SELECT p.id_ FROM {} AS p WHERE p.id_ = ANY(%(roots)s) AND {} AND {}").format(
+        due.engine.name(ROOTS_TABLE), due.condition(), due.engine.names(NOT_RUNNING)
+    )
 
 
 def members_of(session: Session, due: Due, roots: Sequence[str]) -> tuple[dict[str, list[str]], list[str]]:
@@ -88,32 +98,11 @@ def members_of(session: Session, due: Due, roots: Sequence[str]) -> tuple[dict[s
     values = due.values | {"roots": list(roots)}
     found: dict[str, list[str]] = {root: [root] for root in roots}
     stay: set[str] = set()
-    for root, member, kept in session.execute(due.engine.names(_MEMBERS), values):
+    for root, member, kept in session.execute(due.engine.names(load_sql("cleanup/members")), values):
         found.setdefault(root, []).append(member)
         if kept:
             stay.add(root)
     return found, sorted(stay)
-
-
-# A called instance of before 7.10 names no root; the activity that called it names it, along an index.
-_MEMBERS = """
-WITH RECURSIVE members (root_, id_) AS (
-    SELECT coalesce(p.root_proc_inst_id_, p.id_), p.id_ FROM {act_hi_procinst} AS p
-    WHERE p.root_proc_inst_id_ = ANY(%(roots)s) OR (p.id_ = ANY(%(roots)s) AND p.root_proc_inst_id_ IS NULL)
-    UNION
-    SELECT m.root_, c.id_
-    FROM members AS m
-    INNER JOIN {act_hi_procinst} AS o ON o.id_ = m.id_ AND o.root_proc_inst_id_ IS NULL
-    INNER JOIN {act_hi_actinst} AS a ON a.proc_inst_id_ = m.id_ AND a.call_proc_inst_id_ IS NOT NULL
-    INNER JOIN {act_hi_procinst} AS c ON c.id_ = a.call_proc_inst_id_ AND c.root_proc_inst_id_ IS NULL
-)
-SELECT m.root_, m.id_,
-    EXISTS (SELECT 1 FROM {act_ru_execution} AS e WHERE e.proc_inst_id_ = m.id_)
-    OR coalesce(m.id_ = ANY(%(held_instances)s) OR p.business_key_ = ANY(%(held_keys)s)
-        OR p.proc_def_key_ = ANY(%(held_definitions)s), false)
-FROM members AS m INNER JOIN {act_hi_procinst} AS p ON p.id_ = m.id_
-WHERE m.id_ <> m.root_ OR EXISTS (SELECT 1 FROM {act_ru_execution} AS e WHERE e.proc_inst_id_ = m.id_)
-"""
 
 
 @dataclass(frozen=True, slots=True)

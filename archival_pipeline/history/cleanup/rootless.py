@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg import sql
 
 from archival_pipeline.catalogue.camunda import BYTES_TABLE, REMOVAL, ROOT, ROOTS_TABLE, HistoryTable
+from archival_pipeline.history.cleanup.beside import expired_beside
 from archival_pipeline.history.cleanup.removal import (
     Keys,
     Removed,
@@ -32,7 +33,7 @@ def remove_rootless(session: Session, due: Due) -> Removed:
     removed = Removed()
     engine = due.engine
     contents: list[str] = []
-    with session.transaction():
+    with due.removing() as due, session.transaction():  # noqa: PLR1704 - the same, as of now
         for table in engine.tables:
             if table.name in {BYTES_TABLE, ROOTS_TABLE, *_DECISIONS} or not engine.has(table.name, REMOVAL):
                 continue
@@ -40,9 +41,28 @@ def remove_rootless(session: Session, due: Due) -> Removed:
             removed.rows[table.name] += count
             contents += owned
         contents += _decisions(session, due, removed)
+        contents += _beside(session, due, removed)
         removed.rows[BYTES_TABLE] += delete_contents(session, engine, roots=[], ids=contents)
         removed.rows[BYTES_TABLE] += _unowned(session, due)
+        due.require()
     return removed
+
+
+def expired_ids(session: Session, due: Due) -> dict[str, list[str]]:
+    """Up to a batch of each kind, by table, for whoever removes them in a transaction of its own; takes no lock.
+
+    Of decisions only the decisions themselves, with which their inputs and outputs go.
+    """
+    found = {
+        table.name: _ids(session, due, table)
+        for table in due.engine.tables
+        if table.name not in {BYTES_TABLE, ROOTS_TABLE, *_DECISIONS[:2]} and due.engine.has(table.name, REMOVAL)
+    }
+    contents = session.execute(_without_owner(due), (due.now, due.cleanup.batch_size))
+    found[BYTES_TABLE] = [row[0] for row in contents]
+    for table, ids in expired_beside(session, due).items():
+        found[table] = sorted({*found.get(table, ()), *ids})
+    return found
 
 
 def _conditions(engine: Engine, table: HistoryTable) -> list[sql.Composable]:
@@ -77,8 +97,12 @@ def _decisions(session: Session, due: Due, removed: Removed) -> list[str]:
     if len(tables) < len(_DECISIONS):
         return []
     ids = _ids(session, due, tables["act_hi_decinst"])
-    if not ids:
-        return []
+    return _whole_decisions(session, due, removed, ids) if ids else []
+
+
+def _whole_decisions(session: Session, due: Due, removed: Removed, ids: list[str]) -> list[str]:
+    engine = due.engine
+    tables = {table.name: table for table in engine.tables}
     contents: list[str] = []
     for name in _DECISIONS[:2]:
         count, owned = delete_rows(session, engine, tables[name], Keys([], [], ids, []))
@@ -90,13 +114,31 @@ def _decisions(session: Session, due: Due, removed: Removed) -> list[str]:
     return contents
 
 
+def _beside(session: Session, due: Due, removed: Removed) -> list[str]:
+    """Cases whole, decisions whole, and metrics, where these go by their age."""
+    contents: list[str] = []
+    tables = {table.name: table for table in due.engine.tables}
+    for name, ids in expired_beside(session, due).items():
+        if name == _DECISIONS[2]:
+            contents += _whole_decisions(session, due, removed, ids)
+            continue
+        count, owned = run_delete(session, due.engine, tables[name], sql.SQL("id_ = ANY(%s)"), [ids])
+        removed.rows[name] += count
+        contents += owned
+    return contents
+
+
 def _unowned(session: Session, due: Due) -> int:
-    """Expired byte arrays without a root; those with an owner that has not expired stay with it."""
-    statement = sql.SQL(
-        "DELETE FROM {table} WHERE id_ IN (SELECT b.id_ FROM {table} AS b WHERE b.removal_time_ <= %s"
-        " AND b.root_proc_inst_id_ IS NULL AND {history} AND {unowned} LIMIT %s FOR UPDATE SKIP LOCKED)"
-    ).format(table=due.engine.name(BYTES_TABLE), history=of_history(due.engine), unowned=unowned(due.engine))
+    statement = sql.SQL("DELETE FROM {} WHERE id_ IN ({})").format(due.engine.name(BYTES_TABLE), _without_owner(due))
     return session.execute(statement, (due.now, due.cleanup.batch_size)).rowcount
+
+
+def _without_owner(due: Due) -> sql.Composed:
+    """Expired byte arrays without a root; those with an owner that has not expired stay with it."""
+    return sql.SQL(
+        "SELECT b.id_ FROM {table} AS b WHERE b.removal_time_ <= %s AND b.root_proc_inst_id_ IS NULL"
+        " AND {history} AND {unowned} LIMIT %s FOR UPDATE SKIP LOCKED"
+    ).format(table=due.engine.name(BYTES_TABLE), history=of_history(due.engine), unowned=unowned(due.engine))
 
 
 def unowned(engine: Engine) -> sql.Composed:

@@ -1,9 +1,9 @@
 """A run of the cleanup: batches in lanes until nothing is due or the window ends.
 
-One session selects, each lane removes with a session of its own. A batch that meets a lock or a deadlock is tried
-again after a pause, then in halves, so that one contended hierarchy does not keep the others; what still cannot be
-had is named and left for the next run. Nothing is half removed, whenever a run ends: each transaction takes whole
-hierarchies. Not here: schedules, and how numbers are shown.
+One session selects, each lane (``lanes.py``) removes with sessions of its own. A batch that meets a lock or a deadlock
+is tried again after a pause, then in halves, so that one contended hierarchy does not keep the others; what still
+cannot be had is named and left for the next run. Nothing is half removed, whenever a run ends: each transaction takes
+whole hierarchies. Not here: schedules, and how numbers are shown.
 """
 
 from __future__ import annotations
@@ -19,16 +19,18 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from archival_pipeline import errors
-from archival_pipeline.history.cleanup import compatible, keeping, rootless
+from archival_pipeline.history.cleanup import compatible, keeping, lanes
 from archival_pipeline.history.cleanup.database import Engine, hold_alone, open_session
-from archival_pipeline.history.cleanup.removal import Removed, remove_hierarchies
+from archival_pipeline.history.cleanup.removal import Removed
 from archival_pipeline.history.cleanup.selecting import Due
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
+    from archival_pipeline.history.cleanup.archive.opening import Target
     from archival_pipeline.history.cleanup.database import Session
+    from archival_pipeline.history.cleanup.lanes import Lane
     from archival_pipeline.settings import DatabaseSettings
     from archival_pipeline.settings_camunda import CamundaSettings
     from archival_pipeline.settings_cleanup import CleanupSettings
@@ -36,7 +38,6 @@ if TYPE_CHECKING:
 _ATTEMPTS = 3
 _PASSES = 3
 _PAUSE_SECONDS = 0.2
-_CANCEL_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ class Outcome:
         left: roots still due at the end.
         stopped: whether the window's end stopped the run.
         seconds: from start to end.
+        taken_up: hierarchies of ``removed`` that an earlier run had archived and not removed.
     """
 
     removed: Removed = field(default_factory=Removed)
@@ -82,6 +84,7 @@ class Outcome:
     left: int = 0
     stopped: bool = False
     seconds: float = 0.0
+    taken_up: int = 0
 
     @property
     def rows(self) -> Counter[str]:
@@ -93,7 +96,7 @@ class Outcome:
         self.removed.add(part.removed)
         self.batches += part.batches
         self.retries += part.retries
-        self.set_aside |= part.set_aside
+        self.set_aside |= part.set_aside | part.removed.refused
 
 
 def clean(
@@ -103,6 +106,7 @@ def clean(
     *,
     mode: str = "hierarchical",
     backup: DatabaseSettings | None = None,
+    target: Target | None = None,
 ) -> Outcome:
     """Remove what is due.
 
@@ -112,15 +116,16 @@ def clean(
         around: time and the end of the window.
         mode: ``hierarchical``, or ``compatible`` for the engine's own row rule.
         backup: where the table of legal holds is; None for those of the settings alone.
+        target: where everything is archived before it is removed; None to keep nothing.
 
     Raises:
-        RequestError: something is on hold, and the mode would not see it.
+        RequestError: something is on hold or to be archived, and the mode would not see it.
         BusyError: another cleanup of ours is at work on the same tables.
-        PreflightError: the tables are not those of a supported engine.
+        PreflightError: the tables are not those of a supported engine, or the backup does not fit them.
         DatabaseError: an error that no retry mends; finished batches stay finished.
     """
     if mode == "compatible":
-        _require_no_hold(cleanup)
+        _require_plain(cleanup, target)
     started = around.clock()
     outcome = Outcome()
     try:
@@ -128,16 +133,14 @@ def clean(
             selector = stack.enter_context(open_session(settings, "cleanup", autocommit=True))
             hold_alone(selector, settings)
             engine = Engine.probe(settings, selector)
-            keeper = stack.enter_context(keeping.keeper(cleanup.holds, backup))
+            keeper = stack.enter_context(keeping.keeper(cleanup.holds, target.backup if target else backup))
             due = Due(engine, engine.wall(started), keeping.holding(cleanup, keeper.held()), keeper)
             if mode == "compatible":
                 _by_rows(selector, due, around, outcome)
             else:
-                lanes = [
-                    stack.enter_context(open_session(settings, f"cleanup lane {number}", autocommit=True))
-                    for number in range(1, cleanup.degree_of_parallelism + 1)
-                ]
-                _by_hierarchies(selector, lanes, due, around, outcome)
+                workers = lanes.open_lanes(stack, selector, due, target)
+                _take_up(workers[0], around, outcome)
+                _by_hierarchies(selector, workers, due, around, outcome)
             outcome.left = due.count(selector)
     except psycopg.Error as error:
         raise errors.from_database(error, "cleaning the history") from error
@@ -145,14 +148,39 @@ def clean(
     return outcome
 
 
-def _require_no_hold(cleanup: CleanupSettings) -> None:
-    if cleanup.holds.any:
-        raise errors.RequestError(
-            "The engine's own row rule knows no hold: it would remove what is on hold.",
-            resolve="Use the mode hierarchical, or lift the holds: historyCleanupHolds, `archival-pipeline hold list`.",
-            field="mode",
-            value="compatible",
-        )
+def _require_plain(cleanup: CleanupSettings, target: Target | None) -> None:
+    reasons = {
+        "no hold: it would remove what is on hold": cleanup.holds.any,
+        "no hierarchies: nothing whole could be archived before it is removed": target is not None,
+    }
+    for reason, applies in reasons.items():
+        if applies:
+            raise errors.RequestError(
+                f"The engine's own row rule knows {reason}.",
+                resolve="Use the mode hierarchical; or archive nothing, and lift the holds: historyCleanupHolds, "
+                "`archival-pipeline hold list`.",
+                field="mode",
+                value="compatible",
+            )
+
+
+def _take_up(worker: Lane, around: Surroundings, outcome: Outcome) -> None:
+    """Finish what dead runs have left between archive and engine, before anything new is begun."""
+    for work in worker.unfinished():
+        if around.over:
+            outcome.stopped = True
+            return
+        try:
+            part = _patiently(around, work)
+        except errors.TransientDatabaseError as error:
+            if lanes.lost(worker):
+                raise
+            # It stays open in the ledger, for the next run: it must not hold up the rest.
+            outcome.set_aside["open units of an earlier run"] = str(error)
+            continue
+        outcome.taken_up += part.removed.roots
+        outcome.add(part)
+        around.progress(outcome)
 
 
 def _by_rows(session: Session, due: Due, around: Surroundings, outcome: Outcome) -> None:
@@ -160,7 +188,7 @@ def _by_rows(session: Session, due: Due, around: Surroundings, outcome: Outcome)
     more = True
     while more and not around.over:
         with due.removing() as now:
-            _require_no_hold(now.cleanup)
+            _require_plain(now.cleanup, None)
             rows = compatible.remove_rows(session, due)
         more = max(rows.values(), default=0) >= due.cleanup.batch_size
         outcome.add(Outcome(removed=Removed(roots=rows["act_hi_procinst"], rows=rows), batches=1))
@@ -169,11 +197,11 @@ def _by_rows(session: Session, due: Due, around: Surroundings, outcome: Outcome)
 
 
 def _by_hierarchies(
-    selector: Session, lanes: Sequence[Session], due: Due, around: Surroundings, outcome: Outcome
+    selector: Session, workers: Sequence[Lane], due: Due, around: Surroundings, outcome: Outcome
 ) -> None:
-    for _ in range(_PASSES):
+    for _ in range(0 if outcome.stopped else _PASSES):
         before = len(outcome.removed.locked)
-        _pass(selector, lanes, due, around, outcome)
+        _pass(selector, workers, due, around, outcome)
         # Locks are short: what was locked a moment ago is usually free now.
         if outcome.stopped or len(outcome.removed.locked) == before:
             break
@@ -181,35 +209,35 @@ def _by_hierarchies(
         if around.over:
             outcome.stopped = True
             return
-        part = _patiently(around, lambda: rootless.remove_rootless(selector, due))
+        part = _patiently(around, workers[0].remove_rootless)
         outcome.add(part)
         if not part.removed.rows.total():
             return
         around.progress(outcome)
 
 
-def _pass(selector: Session, lanes: Sequence[Session], due: Due, around: Surroundings, outcome: Outcome) -> None:
+def _pass(selector: Session, workers: Sequence[Lane], due: Due, around: Surroundings, outcome: Outcome) -> None:
     """Every page once. No more pages are taken than lanes are free, so that the window's end finds none waiting."""
-    free: queue.SimpleQueue[Session] = queue.SimpleQueue()
-    for lane in lanes:
-        free.put(lane)
+    free: queue.SimpleQueue[Lane] = queue.SimpleQueue()
+    for worker in workers:
+        free.put(worker)
     pages = due.pages(selector, due.cleanup.batch_size)
     at_work: set[Future[Outcome]] = set()
     halted = threading.Event()
-    with ThreadPoolExecutor(len(lanes), thread_name_prefix="cleanup") as pool:
+    with ThreadPoolExecutor(len(workers), thread_name_prefix="cleanup") as pool:
         try:
             for page in _until(pages, around, outcome):
                 roots = [root for root in page if root not in outcome.set_aside]
-                at_work.add(pool.submit(_batch, free, due, around, roots, halted))
-                if len(at_work) >= len(lanes):
+                at_work.add(pool.submit(_batch, free, around, roots, halted))
+                if len(at_work) >= len(workers):
                     at_work = _collect(at_work, around, outcome)
             while at_work:
                 at_work = _collect(at_work, around, outcome)
         except BaseException:
             # Told to stop, or one lane failed: what the others have at work is rolled back on the server.
             halted.set()
-            for lane in lanes:
-                lane.cancel_safe(timeout=_CANCEL_SECONDS)
+            for worker in workers:
+                lanes.cancel(worker)
             raise
 
 
@@ -229,21 +257,19 @@ def _collect(at_work: set[Future[Outcome]], around: Surroundings, outcome: Outco
     return rest
 
 
-def _batch(
-    free: queue.SimpleQueue[Session], due: Due, around: Surroundings, roots: list[str], halted: threading.Event
-) -> Outcome:
+def _batch(free: queue.SimpleQueue[Lane], around: Surroundings, roots: list[str], halted: threading.Event) -> Outcome:
     """One page in a lane, in halves where it cannot be had whole."""
-    session = free.get()
+    worker = free.get()
     outcome = Outcome()
     waiting = deque([roots] if roots else [])
     try:
         while waiting:
             part = waiting.popleft()
             try:
-                outcome.add(_patiently(around, lambda part=part: remove_hierarchies(session, due, part)))  # type: ignore[misc]
+                outcome.add(_patiently(around, lambda part=part: worker.remove(part)))  # type: ignore[misc]
             except errors.TransientDatabaseError as error:
                 outcome.retries += 1
-                if session.closed or halted.is_set():
+                if lanes.lost(worker) or halted.is_set():
                     raise
                 if len(part) == 1:
                     outcome.set_aside[part[0]] = str(error)
@@ -251,7 +277,7 @@ def _batch(
                 middle = len(part) // 2
                 waiting.extendleft((part[middle:], part[:middle]))
     finally:
-        free.put(session)
+        free.put(worker)
     return outcome
 
 

@@ -90,6 +90,7 @@ class FolderStore:
             self._make(parent_of(target))
             if isinstance(self._files, LocalFileSystem):
                 os.replace(self._full(source), self._full(target))  # noqa: PTH105 - both are texts of this store
+                _keep_names(parent_of(self._full(target)))
             else:
                 # The POSIX rename of the protocol's extension: it replaces, as the old one does not.
                 self._files.ftp.posix_rename(self._full(source), self._full(target))
@@ -142,6 +143,15 @@ class FolderStore:
         """Drop a connection that has failed."""
         self._made.clear()
         self.close()
+
+
+def _keep_names(folder: str) -> None:
+    """Have the names of a folder on disk: what the entry is deleted for must be found after a loss of power, too."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
 
 
 class _Reported:

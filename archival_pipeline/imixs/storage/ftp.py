@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _MISSING = "550"
+_BINARY = "TYPE I"
 # What ftplib lets through besides its own errors: a server that answers with something else, a broken TLS channel.
 _BROKEN: tuple[type[Exception], ...] = (ftplib.Error, OSError, EOFError, ValueError)
 
@@ -57,7 +58,22 @@ class _Channel(ssl.SSLSocket):
 
 
 class _Session(ftplib.FTP_TLS):
-    """A control connection whose data channels reuse its TLS session."""
+    """A control connection whose data channels reuse its TLS session, and that asks for binary mode only once."""
+
+    _is_binary = False
+
+    def voidcmd(self, cmd: str) -> str:
+        """Send a command; the plain class asks for binary mode before each transfer, which costs a round trip."""
+        if cmd == _BINARY and self._is_binary:
+            return "200"
+        answer = super().voidcmd(cmd)
+        self._is_binary = self._is_binary or cmd == _BINARY
+        return answer
+
+    def sendcmd(self, cmd: str) -> str:
+        """Send a command; a listing changes the mode by this way."""
+        self._is_binary = self._is_binary and not cmd.startswith("TYPE")
+        return super().sendcmd(cmd)
 
     def ntransfercmd(self, cmd: str, rest: int | str | None = None) -> tuple[socket.socket, int | None]:
         """Open a data channel."""
@@ -146,7 +162,7 @@ class FtpStore:
                     raise
                 found = []
             # A listing leaves the connection in text mode, in which servers deny every SIZE as if nothing were there.
-            ftp.voidcmd("TYPE I")
+            ftp.voidcmd(_BINARY)
             return sorted({name.rstrip("/").rpartition("/")[2] for name in found} - {".", ".."})
 
         return self._do("listing a folder", ask)
@@ -194,7 +210,7 @@ class FtpStore:
                 session.connect(address.host, address.port)
                 session.login(address.user, address.password.get_secret_value())
                 session.prot_p()
-                session.voidcmd("TYPE I")
+                session.voidcmd(_BINARY)
             except BaseException:
                 session.close()
                 raise

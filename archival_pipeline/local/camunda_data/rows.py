@@ -86,7 +86,13 @@ class Rows:
 
 
 # What foreign keys point to comes first.
-_ORDER = {"act_re_deployment": -4, "act_re_procdef": -3, "act_ge_bytearray": -2, "act_ru_execution": -1}
+_ORDER = {
+    "act_re_deployment": -4,
+    "act_re_procdef": -3,
+    "act_re_case_def": -3,
+    "act_ge_bytearray": -2,
+    "act_ru_execution": -1,
+}
 
 
 def _filler(pg_type: str) -> Any:

@@ -46,6 +46,7 @@ def generate(
     prefix: str = "",
     with_traps: bool = True,
     due_share: float = 0.6,
+    with_cases: bool = False,
 ) -> Scene:
     """Write a history into empty tables, in one transaction that the caller commits.
 
@@ -57,6 +58,7 @@ def generate(
         prefix: of the tables' names.
         with_traps: whether every trap is there too.
         due_share: chance of a hierarchy to be due.
+        with_cases: whether there are case instances too, which only the end-time strategy removes, and metrics.
     """
     draw = random.Random(seed)
     rows = Rows(connection, draw, prefix)
@@ -71,6 +73,8 @@ def generate(
         traps.add_hierarchies(writer, definitions[2], NOW)
         running = writer.add(Shape(due=False, removal=None, ended=None, runs=True, definition=definitions[0]))
         traps.add_rows(rows, running, NOW)
+    if with_cases:
+        traps.add_cases(rows, NOW)
     rows.flush()
     due = {table: frozenset(ids) for table, ids in rows.due.items()}
     return Scene(NOW, due, dict(rows.written), tuple(roots))

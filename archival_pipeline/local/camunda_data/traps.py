@@ -56,6 +56,46 @@ def add_rows(rows: Rows, instance: str, now: datetime) -> None:
     rows.add("act_ge_bytearray", due=False, type_=3, name_="unowned", bytes_=b"unowned", root_proc_inst_id_="gone")
 
 
+def add_cases(rows: Rows, now: datetime) -> None:
+    """Add cases, decisions and metrics that are due, too young or at work, as the end-time strategy sees them."""
+    rows.add("act_re_case_def", due=False, id_="claims:1", key_="claims", version_=1, history_ttl_=5)
+    rows.add("act_re_case_def", due=False, id_="kept:1", key_="kept", version_=1)
+    rows.add("act_re_decision_def", due=False, id_="rates:1", key_="rates", version_=1, history_ttl_=5)
+    old, young = now - 9 * _DAY, now - 2 * _DAY
+    for definition, closed, at_work in (
+        ("claims:1", old, False),
+        ("claims:1", now - 5 * _DAY, False),
+        ("claims:1", young, False),
+        ("claims:1", None, True),
+        # History calls it closed, the runtime knows it still.
+        ("claims:1", old, True),
+        ("kept:1", old, False),
+    ):
+        due = definition == "claims:1" and closed is not None and closed != young and not at_work
+        _case(rows, definition, closed, due=due, at_work=at_work)
+    for moment in (old, young):
+        decision = rows.add("act_hi_decinst", due=moment == old, dec_def_id_="rates:1", eval_time_=moment)
+        rows.add("act_hi_dec_out", due=moment == old, dec_inst_id_=decision)
+        rows.add("act_ru_task_meter_log", due=moment == old, timestamp_=moment)
+
+
+def _case(rows: Rows, definition: str, closed: datetime | None, *, due: bool, at_work: bool) -> None:
+    case = rows.new_id()
+    of: dict[str, Any] = {"due": due, "case_inst_id_": case}
+    rows.add("act_hi_caseinst", **of, id_=case, case_def_id_=definition, close_time_=closed)
+    rows.add("act_hi_caseactinst", **of, case_def_id_=definition)
+    rows.add("act_hi_taskinst", **of, case_def_id_=definition)
+    content = rows.add("act_ge_bytearray", due=due, type_=3, bytes_=b"case")
+    rows.add("act_hi_varinst", **of, name_="claim", bytearray_id_=content)
+    rows.add("act_hi_detail", **of, name_="claim", type_="VariableUpdate")
+    decision = rows.add("act_hi_decinst", **of)
+    rows.add("act_hi_dec_in", due=due, dec_inst_id_=decision)
+    # A row that names a process instance too belongs to that one.
+    rows.add("act_hi_varinst", due=False, case_inst_id_=case, proc_inst_id_="elsewhere", name_="shared")
+    if at_work:
+        rows.add("act_ru_case_execution", due=False, id_=case, case_inst_id_=case, case_def_id_=definition)
+
+
 def _bytes_of_others(rows: Rows, instance: str, past: datetime) -> None:
     """Byte arrays of a deployment and of the runtime, with and without a type, some looking expired."""
     common: dict[str, Any] = {"due": False, "rev_": 1, "bytes_": b"runtime", "removal_time_": past}

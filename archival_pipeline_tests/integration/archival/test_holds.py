@@ -186,6 +186,22 @@ def test_whoever_places_a_hold_waits_for_the_batch_that_did_not_see_it(pair: Pai
     assert [placed.settled for placed in answers] == [True]
 
 
+def test_a_removal_whose_session_was_lost_does_not_reach_its_commit(pair: Pair) -> None:
+    def removal(session: psycopg.Connection[Any]) -> None:
+        book = HoldBook(session, "jbpm")
+        with book.removal():
+            book.require()
+            pair.execute("backup", "SELECT pg_terminate_backend(%s)", session.info.backend_pid)
+            # Nobody waits for it any more.
+            assert place(pair, "instance", 1).settled
+            book.require()
+
+    with connect(pair.settings.backup, purpose="a removal", autocommit=True) as lost:
+        with pytest.raises(errors.DatabaseError):
+            removal(lost)
+        assert lost.closed
+
+
 def test_placing_and_releasing_stand_in_the_audit(pair: Pair) -> None:
     hold = place(pair, "instance", 7).hold
     holding.release(pair.settings.backup, hold.hold_id, reason="over", by="a judge")
@@ -234,9 +250,16 @@ def test_the_commands_place_list_and_release(
 
     code, placed = call("add", "business-key", "ORDER-1", "--reason", "case 12", "--by", "a lawyer")
     assert (code, placed["kind"], placed["settled"]) == (0, "business_key", True)
+    # It names nothing, which may be a mistake.
+    assert placed["matches"] == {"primary": 0, "backup": 0}
+    instance = str(min(pair.written.safe_roots))
+    code, other = call("add", "instance", instance, "--reason", "case 12", "--by", "a lawyer")
+    assert other["matches"] == {"primary": 1, "backup": 0}
+    assert call("release", str(other["holdId"]), "--reason", "over", "--by", "a judge")[0] == 0
     assert [one["holdId"] for one in call("list")[1]["holds"]] == [placed["holdId"]]
     assert call("release", str(placed["holdId"]), "--reason", "over", "--by", "a judge")[0] == 0
     assert call("list")[1]["totalCount"] == 0
+    assert call("list", "--all")[1]["totalCount"] == 2
     assert call("list", "--all")[1]["holds"][0]["releasedBy"] == "a judge"
     code, refused = call("release", str(placed["holdId"]), "--reason", "over", "--by", "a judge")
     assert (code, refused["errorCode"]) == (2, "NOT_FOUND")

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from datetime import UTC, datetime
+from collections import Counter
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from archival_pipeline import errors
-from archival_pipeline.archival import holding, retention
-from archival_pipeline.archival.direction import BACKUP, RESTORE
-from archival_pipeline.archival.options import Expiry
+from archival_pipeline.archival import holding, retention, steps
+from archival_pipeline.archival.direction import BACKUP, DELETE_PRIMARY, RESTORE
+from archival_pipeline.archival.filters import parse_filters
+from archival_pipeline.archival.move import Move, open_move
+from archival_pipeline.archival.options import Expiry, parse_options
 from archival_pipeline_tests.support.checker import differences, filled
-from archival_pipeline_tests.support.moves import Engine, run
+from archival_pipeline_tests.support.moves import Engine, open_run, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +57,13 @@ def age(pair: Pair, instances: list[int], days: int, side: Side = "primary") -> 
 def clean(pair: Pair, expiry: Expiry = LIMIT, side: Side = "primary", **more: Any) -> Expired:
     audit_id = f"retention-{next(_numbers)}"
     return retention.run(pair.settings, side, expiry, audit_id, **{"stop_at": None, **more})
+
+
+def move_of(pair: Pair, audit_id: str, expiry: Expiry) -> Move:
+    """An operation that somebody else begins and does not finish."""
+    options = {"rootsOnly": True, "expiry": expiry.model_dump(by_alias=True)}
+    filters = parse_filters({"beforeNoOfDays": expiry.shortest})
+    return open_move(pair.settings, audit_id, filters, parse_options(options), DELETE_PRIMARY)
 
 
 def named(pair: Pair, root: int, column: str = "processid") -> str:
@@ -141,6 +151,59 @@ def test_a_window_that_has_closed_leaves_everything_for_the_next_night(pair: Pai
     assert clean(pair).trees == len(expiring(pair))
 
 
+def test_a_window_that_closes_within_a_wave_leaves_the_rest_of_it(pair: Pair) -> None:
+    trees = sorted(expiring(pair))
+    closing = datetime.now(UTC) + timedelta(hours=1)
+    move = open_run(
+        pair.settings,
+        DELETE_PRIMARY,
+        {"piids": trees},
+        batchSize=4,
+        lanes=1,
+        rootsOnly=True,
+        stopAt=closing.isoformat(),
+    )
+    # The first batch takes the hour.
+    move.pace.clock = lambda: closing if move.processed else closing - timedelta(hours=1)
+    try:
+        steps.fetch(move)
+        steps.children(move, steps.Wave(1, 1, 1))
+        steps.execute(move, steps.Wave(1, 1, 1))
+        steps.delete(move, steps.Wave(1, 1, 1))
+        totals = steps.complete(move)
+    finally:
+        move.close()
+
+    states = Counter(
+        state
+        for (state,) in pair.execute("backup", "SELECT state FROM archival_batch WHERE audit_id = %s", move.audit_id)
+    )
+    assert states.keys() == {"deleted", "abandoned"}
+    assert 0 < totals.trees_moved < len(trees)
+    assert len(expiring(pair).keys() & pair.pids("primary")) == len(trees) - totals.trees_moved
+    assert clean(pair).trees == len(trees) - totals.trees_moved
+    gone = pair.checker.primary(sorted(member for members in expiring(pair).values() for member in members))
+    assert filled(gone) == set()
+
+
+def test_a_run_that_is_taken_up_again_spares_what_lives_longer_by_now(pair: Pair) -> None:
+    trees = expiring(pair)
+    kept = sorted(trees)[::2]
+    for root in kept:
+        age(pair, sorted(trees[root]), YOUNG)
+    planned = move_of(pair, "taken-up-again", Expiry(days=5))
+    try:
+        # Trees that will be left for another reason are among them.
+        assert steps.fetch(planned).trees >= len(trees)
+    finally:
+        planned.close()
+
+    expired = retention.run(pair.settings, "primary", LIMIT, "taken-up-again", stop_at=None)
+
+    assert expired.trees == len(trees) - len(kept)
+    assert trees.keys() & pair.pids("primary") == set(kept)
+
+
 def test_a_forecast_says_what_a_run_then_removes(pair: Pair) -> None:
     root = min(pair.written.safe_roots)
     holding.place(pair.settings.backup, "jbpm", "instance", str(root), reason="case 12", by="a lawyer")
@@ -190,6 +253,25 @@ def test_retention_by_end_spares_what_is_on_hold_or_not_alone(pair: Pair) -> Non
     assert expired.trees == 1
     assert not pair.tree(old) & pair.pids("backup")
     assert {child, held, young} <= pair.pids("backup")
+
+
+def test_every_archived_child_of_a_parent_that_is_still_there_stays(pair: Pair) -> None:
+    safe = sorted(pair.written.safe_roots)
+    parent, [first, second, *_] = pair.execute(
+        "primary",
+        "SELECT parentprocessinstanceid, array_agg(processinstanceid) FROM processinstancelog"
+        " WHERE parentprocessinstanceid = ANY(%s) GROUP BY 1 HAVING count(*) > 1 LIMIT 1",
+        safe,
+    )[0]
+    archive(pair, [first, second])
+
+    expired = clean(pair, Expiry(days=30), "backup")
+
+    assert (expired.trees, expired.stayed) == (0, {"in_primary": 2})
+    archive(pair, [parent])
+    # Now that the family is together it goes: in the archive again, as one tree.
+    assert clean(pair, Expiry(days=30), "backup").trees == 1
+    assert filled(pair.checker.backup()) == set()
 
 
 def test_without_a_time_to_live_nothing_can_be_started(pair: Pair) -> None:

@@ -9,6 +9,8 @@ import pytest
 
 from archival_pipeline.cli import cli
 from archival_pipeline.commands import output
+from archival_pipeline.imixs.record import Record
+from archival_pipeline.imixs.storage.opening import open_store
 from archival_pipeline_tests.support.imixs.scene import CREATED, Scene, document_id
 
 if TYPE_CHECKING:
@@ -20,9 +22,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def call(scene: Scene, clean_environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
     for name, value in scene.environment().items():
-        if not name.startswith("BACKUP_FTP_"):
-            clean_environment.setenv(name, value)
-    clean_environment.setenv("BACKUP_STORAGE_URL", scene.space.url or "")
+        clean_environment.setenv(name, value)
 
     def run(*arguments: str) -> tuple[int, dict[str, Any]]:
         code = output.run(cli, ["imixs", *arguments])
@@ -57,6 +57,12 @@ def test_failures_are_told_by_exit_code(scene: Scene, call: Call) -> None:
     assert code == 1
     assert answer["problems"][0]["code"] == "IMIXS_UNREACHABLE"
     assert call("restore", "--since", "yesterday")[0] == 2
+
+
+def test_space_that_another_process_works_on_has_an_exit_code_of_its_own(scene: Scene, call: Call) -> None:
+    with Record.open(scene.database, open_store(scene.space).name):
+        code, answer = call("backup")
+    assert (code, answer["errorCode"]) == (3, "IMIXS_BUSY")
 
 
 def test_off_is_a_usage_error(clean_environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

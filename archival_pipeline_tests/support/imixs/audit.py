@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from archival_pipeline.imixs import service
 from archival_pipeline.imixs.documents import Document, Reader, split_snapshot_id
@@ -24,13 +24,13 @@ def document_in(content: bytes) -> Document:
 
 
 def assert_nothing_lost(scene: Scene, saved: Mapping[str, str]) -> None:
-    """Every snapshot is queued still, or stands whole in its file; and no file is damaged.
+    """Every snapshot is queued still and in the instance, or stands whole in its file; and no file is damaged.
 
     Args:
         scene: where to look.
         saved: newest snapshot of each document.
     """
-    queued = {ref for _, _, ref in scene.instance.entries()}
+    queued = {ref for _, _, ref in scene.instance.entries()} & set(scene.instance.ids())
     files = set(scene.names(MONTH))
     for name in files:
         document = document_in(scene.read(f"{MONTH}/{name}"))
@@ -42,13 +42,19 @@ def assert_nothing_lost(scene: Scene, saved: Mapping[str, str]) -> None:
             assert found.first("$uniqueid") == snapshot
 
 
-def assert_settled(scene: Scene, saved: Mapping[str, str]) -> None:
-    """All is stored, nothing waits, nothing is locked, and the record agrees with the files."""
+def assert_settled(scene: Scene, saved: Mapping[str, str], **keeping: Any) -> None:
+    """All is stored, nothing waits, nothing is locked, and the record agrees with the files.
+
+    Args:
+        scene: where to look.
+        saved: newest snapshot of each document.
+        keeping: settings of how files are kept.
+    """
     assert scene.instance.entries() == []
     assert scene.locks() == set()
     assert_nothing_lost(scene, saved)
-    report = service.verify(scene.settings())
+    report = service.verify(scene.settings(**keeping))
     assert report.is_good, report.problems
-    assert report.numbers["verified"] == len(saved)
+    assert report.numbers["verified"] == sum(len(scene.files(document)) for document in saved)
     assert report.numbers["adopted"] == 0
     assert scene.names(".archival/incoming/files/new") == []

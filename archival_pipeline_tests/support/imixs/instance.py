@@ -74,6 +74,10 @@ class Instance:
     def calls(self) -> list[str]:
         return list(self._do("calls"))
 
+    def seconds(self) -> float:
+        """Between the first and the latest call since this was asked last."""
+        return float(self._do("seconds"))
+
     def entries(self) -> list[list[str]]:
         """Id, topic and snapshot of every entry of the event log."""
         return list(self._do("entries"))
@@ -102,6 +106,14 @@ class Instance:
 
     def empty(self) -> None:
         self._do("empty")
+
+    def keep(self) -> None:
+        """Remember documents and entries as they are now."""
+        self._do("keep")
+
+    def give_back(self) -> None:
+        """Have them as they were when they were kept."""
+        self._do("give_back")
 
     def _do(self, verb: str, **asked: Any) -> Any:
         return self.http.post(f"/_control/{verb}", json=asked).raise_for_status().json()

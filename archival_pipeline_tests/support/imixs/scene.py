@@ -50,19 +50,14 @@ class Scene:
         return ImixsSettings(self.instance.settings(), self.space, kept, self.database)
 
     def environment(self) -> dict[str, str]:
-        """Variables for a program that works on the scene; the space is on an FTP server."""
-        space, database = self.space, self.database
+        """Variables for a program that works on the scene."""
+        database = self.database
         return {
             **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
             "WORKFLOW_SERVICE_ENDPOINT": self.instance.endpoint,
             "WORKFLOW_SERVICE_USER": "backup",
             "WORKFLOW_SERVICE_PASSWORD": USERS["backup"][0],
-            "BACKUP_FTP_HOST": space.ftp_host or "",
-            "BACKUP_FTP_PORT": str(space.ftp_port),
-            "BACKUP_FTP_PATH": space.ftp_path or "",
-            "BACKUP_FTP_USER": space.ftp_user,
-            "BACKUP_FTP_PASSWORD": space.ftp_password.get_secret_value(),
-            "BACKUP_FTP_CA_CERT_PATH": str(space.ftp_ca_cert_path),
+            **_environment(self.space),
             "BPM_BACKUP_DB_HOST": database.host,
             "BPM_BACKUP_DB_PORT": str(database.port),
             "BPM_BACKUP_DB_USERNAME": database.username,
@@ -94,6 +89,27 @@ class Scene:
         """What the record says is locked by us."""
         with Record.open(self.database, open_store(self.space).name, exclusive=False) as record:
             return record.locks(topic)
+
+
+def _environment(space: SpaceSettings) -> dict[str, str]:
+    """The variables that these settings would be read from."""
+    if space.url is None:
+        return {
+            "BACKUP_FTP_HOST": space.ftp_host or "",
+            "BACKUP_FTP_PORT": str(space.ftp_port),
+            "BACKUP_FTP_PATH": space.ftp_path or "",
+            "BACKUP_FTP_USER": space.ftp_user,
+            "BACKUP_FTP_PASSWORD": space.ftp_password.get_secret_value(),
+            "BACKUP_FTP_CA_CERT_PATH": str(space.ftp_ca_cert_path),
+        }
+    found = {
+        "BACKUP_STORAGE_URL": space.url,
+        "BACKUP_STORAGE_S3_ENDPOINT": space.s3_endpoint,
+        "BACKUP_STORAGE_USER": space.user,
+        "BACKUP_STORAGE_PASSWORD": space.password.get_secret_value() if space.password else None,
+        "BACKUP_STORAGE_KNOWN_HOSTS_PATH": space.known_hosts_path,
+    }
+    return {name: str(value) for name, value in found.items() if value is not None}
 
 
 def folder_space(folder: Path) -> SpaceSettings:

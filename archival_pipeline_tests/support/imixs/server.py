@@ -6,6 +6,7 @@ Beside the engine's own paths there is ``/_control``, by which a test saves docu
 from __future__ import annotations
 
 import base64
+import copy
 import json
 import re
 import socket
@@ -37,11 +38,14 @@ class Instance:
         self.tokens: dict[str, str] = {}
         self.faults: list[dict[str, Any]] = []
         self.calls: list[str] = []
+        self.span = (0.0, 0.0)
         self.opened = threading.Event()
+        self.kept: tuple[dict[str, wire.Items], list[Entry]] = ({}, [])
 
     def fault(self, call: str) -> dict[str, Any] | None:
         with self.engine.lock:
             self.calls.append(call)
+            self.span = (self.span[0] or time.monotonic(), time.monotonic())
             for fault in self.faults:
                 if re.search(fault["call"], call) and fault["times"] > 0:
                     if fault.get("skip", 0) > 0:
@@ -119,8 +123,8 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(status, content, cut=len(content) // 2)
         elif action == "flip":
             self._answer(status, content.replace(b"QUFB", b"QUFC", 1))
-        elif action == "slow":
-            time.sleep(0.01)
+        elif action.startswith("slow"):
+            time.sleep(int(action.removeprefix("slow ")) / 1000)
             self._answer(status, content)
         else:
             self._answer(status, content)
@@ -258,6 +262,12 @@ class Handler(BaseHTTPRequestHandler):
     def _control_calls(self) -> list[str]:
         return list(self.instance.calls)
 
+    def _control_seconds(self) -> float:
+        """Between the first and the latest call since this was asked last."""
+        first, last = self.instance.span
+        self.instance.span = (0.0, 0.0)
+        return last - first
+
     def _control_entries(self) -> list[list[str]]:
         return [[entry.id, entry.topic, entry.ref] for entry in self.instance.engine.listed(None, 0)]
 
@@ -282,6 +292,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def _control_ids(self) -> list[str]:
         return sorted(self.instance.engine.documents)
+
+    def _control_keep(self) -> None:
+        """Remember documents and entries as they are now."""
+        self.instance.kept = copy.deepcopy((self.instance.engine.documents, self.instance.engine.entries))
+
+    def _control_give_back(self) -> None:
+        """Have them as they were."""
+        self.instance.engine.documents, self.instance.engine.entries = copy.deepcopy(self.instance.kept)
 
     def _control_empty(self) -> None:
         self.instance.engine.documents.clear()

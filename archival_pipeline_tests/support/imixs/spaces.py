@@ -88,12 +88,14 @@ class Faults:
         cut_uploads: break the connection after the first piece of a file.
         refuse: commands that are answered with 450.
         before: called with the number of each command, before it is executed.
+        never_replaces: whether a rename to a name that is taken is refused.
     """
 
     cut_uploads: int = 0
     refuse: dict[str, int] = field(default_factory=dict)
     before: Callable[[int], None] | None = None
     commands: int = 0
+    never_replaces: bool = False
 
 
 @contextmanager
@@ -139,6 +141,9 @@ class _Faulty(TLS_FTPHandler):  # type: ignore[misc]
         if self.faults.refuse.get(cmd, 0) > 0:
             self.faults.refuse[cmd] -= 1
             self.respond("450 Not now.")
+            return
+        if cmd == "RNTO" and self.faults.never_replaces and self.fs.lexists(arg):
+            self.respond("550 There is one.")
             return
         super().pre_process_command(line, cmd, arg)
 

@@ -84,6 +84,29 @@ def delete_all(world: World, pace: Pace, batches: int, seconds: float) -> int:
     return done
 
 
+def remove_all(world: World, pace: Pace, batches: int, seconds: float) -> int:
+    """Delete one batch after the other, of a bulk deletion."""
+    begun = 0
+    for _ in pace.removing(range(batches)):
+        begun += 1
+        with pace.timing("delete"):
+            world.passes(seconds)
+        pace.rest()
+    return begun
+
+
+@given(st.floats(0.1, 50), st.floats(60, 2_000), st.sampled_from([0, 500, 9_000]))
+def test_a_bulk_deletion_uses_its_window_and_ends_in_it(deleting: float, window: float, pause_ms: int) -> None:
+    world = World()
+    pace = world.pace(stop_after=window, pause_ms=pause_ms)
+    begun = remove_all(world, pace, 100_000, deleting)
+    ended = world.seconds - pause_ms / 1_000
+    assert ended <= window + 0.01
+    assert window - ended <= deleting + pause_ms / 1_000 + 0.01
+    assert begun >= 1
+    assert pace.ended_because is not None
+
+
 def test_without_a_limit_every_batch_gets_its_turn() -> None:
     world = World()
     pace = world.pace()

@@ -72,6 +72,7 @@ def test_a_tick_in_the_window_pins_every_field_and_ends_with_it() -> None:
         "mode": "hierarchical",
         "backfillRemovalTime": False,
         "removeOrphans": False,
+        "archiveBeforeDelete": False,
     }
     validate_run_config(history_cleanup, request.run_config)
 

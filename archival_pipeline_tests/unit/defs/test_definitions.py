@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -26,13 +27,12 @@ with warnings.catch_warnings():
     # Dagster looks for the fields of a resource that has none by a name that pydantic has deprecated.
     warnings.filterwarnings("ignore", "The `__fields__` attribute is deprecated")
     from archival_pipeline.definitions import defs
-    from archival_pipeline.defs import alerting, archive_checks, jobs, upkeep
+    from archival_pipeline.defs import archive_checks, jobs
 
 ALL_JOBS = [job for job in defs.resolve_all_job_defs() if not job.name.startswith("__")]
 # The jobs that move trees; those of other rooms have tests of their own.
 JOBS = [job for job in ALL_JOBS if hasattr(jobs, job.name)]
-# Those on the operators' page.
-DESCRIBED = [*JOBS, *(job for job in ALL_JOBS if job.name in {"check_archive", "prune_dagster_runs"})]
+AGAIN = re.compile(r"\*\*(Safe|Not safe) to run again\b")
 PAGE = (dagster_home.REPOSITORY / "docs" / "operating-dagster.md").read_text(encoding="utf-8")
 CHECKS = {key.name for check in archive_checks.ASSET_CHECKS for key in check.check_keys}
 STEPS = {"fetch", "children", "generate_sql", "execute", "delete", "complete"}
@@ -81,23 +81,36 @@ def test_exports() -> None:
     assert "process_backup" in {job.name for job in JOBS}
 
 
-@pytest.mark.parametrize("job", DESCRIBED, ids=lambda job: job.name)
-def test_every_job_says_what_it_locks_and_that_it_may_run_again(job: JobDefinition) -> None:
+@pytest.mark.parametrize("job", ALL_JOBS, ids=lambda job: job.name)
+def test_every_job_says_what_it_locks_and_whether_it_may_run_again(job: JobDefinition) -> None:
     assert job.description
     assert "**Locks**" in job.description
-    assert "**Safe to run again**" in job.description
+    assert AGAIN.search(job.description)
     assert job.executor_def.name == "in_process"
 
 
-def test_every_job_schedule_sensor_and_check_is_in_the_operators_page() -> None:
-    schedules = [*archive_checks.SCHEDULES, *upkeep.SCHEDULES]
-    names = {job.name for job in DESCRIBED} | {one.name for one in schedules} | CHECKS
-    names |= {one.name for one in alerting.SENSORS}
+def test_every_job_schedule_sensor_asset_and_check_is_in_the_operators_page() -> None:
+    names = {job.name for job in ALL_JOBS}
+    names |= {one.name for one in (*(defs.schedules or ()), *(defs.sensors or ()))}
+    names |= {key.name for check in defs.asset_checks or () for key in check.check_keys}
+    names |= {key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()}
     assert [name for name in sorted(names) if f"`{name}`" not in PAGE] == []
 
 
+def test_every_field_of_every_launchpad_form_is_described_and_has_a_default_or_must_be_given() -> None:
+    forms = [(job.name, node) for job in ALL_JOBS for node in job.nodes if not hasattr(jobs, job.name)]
+    fields = [
+        (job, name, field)
+        for job, node in forms
+        for name, field in getattr(getattr(node.definition.config_schema, "config_type", None), "fields", {}).items()
+    ]
+    assert len(fields) > 20
+    assert [(job, name) for job, name, field in fields if not field.description] == []
+    assert [(job, name) for job, name, field in fields if not (field.default_provided or field.is_required)] == []
+
+
 def test_checks_of_the_archive_are_all_in_one_job() -> None:
-    [job] = [job for job in DESCRIBED if job.name == "check_archive"]
+    [job] = [job for job in ALL_JOBS if job.name == "check_archive"]
     assert len(CHECKS) == 5
     assert {key.name for key in job.asset_layer.asset_graph.asset_check_keys} == CHECKS
 

@@ -110,20 +110,6 @@ def test_failed_run_is_told_with_the_errors_own_way_out(
     assert request["body"]["link"].endswith(f"/runs/{result.run_id}")
 
 
-def test_backlog_is_told_once_and_once_when_it_is_over(clean_environment: pytest.MonkeyPatch) -> None:
-    waiting = [5, 11, 12, 3]
-    clean_environment.setattr(alerting, "backlog", lambda _: waiting.pop(0))
-    cursor = None
-    with web_server() as (url, received):
-        clean_environment.setenv("ALERT_WEBHOOK_URL", url)
-        clean_environment.setenv("ALERT_BACKLOG_INSTANCES", "10")
-        for _ in range(4):
-            ticked = alerting.alert_on_backlog.evaluate_tick(build_sensor_context(cursor=cursor))
-            cursor = ticked.cursor
-            assert ticked.run_requests == []
-    assert [request["body"]["kind"] for request in received] == ["backlog", "backlog_gone"]
-
-
 def test_nothing_set_sends_nothing_and_says_so(clean_environment: pytest.MonkeyPatch) -> None:
     del clean_environment
     ticked = alerting.alert_on_backlog.evaluate_tick(build_sensor_context())

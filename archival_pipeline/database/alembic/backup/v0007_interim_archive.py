@@ -4,7 +4,7 @@
 from archival_pipeline.database.migrations import apply_files
 
 revision = "0007"
-down_revision = "0005"
+down_revision = "0006"
 
 
 def upgrade() -> None:

@@ -44,7 +44,7 @@ def killed_at(statement: int, settings: CamundaSettings, scene: Scene) -> subpro
     }
     program = "archival_pipeline_tests.support.cleanup_worker"
     done = subprocess.run(
-        [sys.executable, "-m", program, str(statement), scene.now.replace(tzinfo=UTC).isoformat()],
+        [sys.executable, "-m", program, "clean", str(statement), scene.now.replace(tzinfo=UTC).isoformat()],
         check=False,
         capture_output=True,
         text=True,

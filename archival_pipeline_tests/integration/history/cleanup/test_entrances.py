@@ -12,7 +12,9 @@ from dagster import DagsterInstance
 
 from archival_pipeline.cli import cli
 from archival_pipeline.commands import output
+from archival_pipeline.history.cleanup.archive import opening
 from archival_pipeline.history.cleanup.orphans import find_orphans
+from archival_pipeline_tests.support.archive import environment_of
 from archival_pipeline_tests.support.camunda import camunda_settings
 from archival_pipeline_tests.support.camunda_cleanup import content, fill, without
 
@@ -25,6 +27,7 @@ with warnings.catch_warnings():
     # Dagster looks for the fields of a resource that has none by a name that pydantic has deprecated.
     warnings.filterwarnings("ignore", "The `__fields__` attribute is deprecated")
     from archival_pipeline.defs import cleanup as definitions
+    from archival_pipeline.defs import cleanup_archive as restoring
 
 
 @pytest.fixture
@@ -43,6 +46,15 @@ def scene(primary_database: DatabaseSettings, clean_environment: pytest.MonkeyPa
     clean_environment.setattr(definitions, "_now", lambda: monday)
     clean_environment.setattr("archival_pipeline.commands.cleanup._now", lambda: monday)
     return filled
+
+
+@pytest.fixture
+def archive(backup_database: DatabaseSettings, clean_environment: pytest.MonkeyPatch) -> DatabaseSettings:
+    """A backup that the environment names; never migrated."""
+    for name, value in environment_of(backup_database, backup_database).items():
+        if name.startswith("BPM_BACKUP_"):
+            clean_environment.setenv(name, value)
+    return backup_database
 
 
 @pytest.fixture
@@ -100,6 +112,61 @@ def test_commands(scene: Scene, camunda: CamundaSettings, capsys: pytest.Capture
     done = call("run", "--yes")
     assert done["removedHierarchies"] == len(scene.roots) + 4
     assert done["leftOver"] == 0
+
+
+def test_archive_commands(
+    scene: Scene, archive: DatabaseSettings, camunda: CamundaSettings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def call(*arguments: str, code: int = output.ExitCode.OK) -> Any:
+        assert output.run(cli, ["cleanup", *arguments, "--json"]) == code
+        return json.loads(capsys.readouterr().out)
+
+    before = content(camunda)
+    assert call("migrate")["backupTableStatements"]
+    assert call("migrate")["backupTableStatements"] == []
+    done = call("run", "--yes", "--archive")
+    assert content(camunda) == without(before, scene.due)
+    (hierarchies, rows) = call("archived")["units"]
+    assert (hierarchies["kind"], hierarchies["state"]) == ("hierarchy", "deleted")
+    assert hierarchies["units"] == done["removedHierarchies"]
+    assert rows["kind"] == "rows"
+    counted = call("restore", "--run", done["archivedAs"], "--dry-run")
+    assert counted["rowsPerTable"] == done["rowsPerTable"]
+    assert call("restore", "--instance", scene.roots[0], "--yes")["hierarchies"] == 1
+    assert call("restore", "--all", "--yes")["dueAgain"] == done["removedHierarchies"] - 1
+    assert content(camunda) == before
+    assert output.run(cli, ["cleanup", "restore", "--all", "--json"]) == output.ExitCode.USAGE
+    assert output.run(cli, ["cleanup", "restore", "--yes", "--json"]) == output.ExitCode.USAGE
+    assert archive.database
+
+
+def test_orphans_are_archived_too(
+    scene: Scene, archive: DatabaseSettings, camunda: CamundaSettings, clean_environment: pytest.MonkeyPatch
+) -> None:
+    before = content(camunda)
+    opening.migrate(camunda, archive)
+    clean_environment.setenv("historyCleanupArchiveBeforeDelete", "true")
+    with DagsterInstance.ephemeral() as instance:
+        assert launch(instance, dryRun=False, removeOrphans=True).success
+        assert find_orphans(camunda).total == 0
+        restored = restoring.history_cleanup_restore.execute_in_process(
+            run_config={"ops": {"restore_history": {"config": {"everything": True, "dryRun": False}}}},
+            instance=instance,
+        )
+    assert restored.success
+    assert content(camunda) == before
+    assert scene.roots
+
+
+def test_a_job_that_cannot_archive_removes_nothing(
+    scene: Scene, camunda: CamundaSettings, clean_environment: pytest.MonkeyPatch
+) -> None:
+    before = content(camunda)
+    clean_environment.setenv("historyCleanupArchiveBeforeDelete", "true")
+    with DagsterInstance.ephemeral() as instance:
+        assert not launch(instance, dryRun=False).success
+    assert content(camunda) == before
+    assert scene.roots
 
 
 def test_command_refuses_without_consent(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:

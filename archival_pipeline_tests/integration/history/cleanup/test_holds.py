@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -10,6 +10,7 @@ from archival_pipeline.archival import holding
 from archival_pipeline.database import migrations
 from archival_pipeline.database.connections import connect
 from archival_pipeline.errors import PreflightError, RequestError
+from archival_pipeline.history.cleanup import keeping
 from archival_pipeline.history.cleanup.keeping import as_held
 from archival_pipeline.history.cleanup.running import Outcome, clean
 from archival_pipeline_tests.support.camunda import camunda_settings
@@ -88,6 +89,18 @@ def test_a_hold_placed_between_two_batches_counts(
 
     assert outcome.removed.roots == len(scene.roots) - 1
     assert set(kept) == set(scene.roots) & left(primary_database)
+
+
+def test_a_new_hold_says_how_many_instances_it_names(
+    primary_database: DatabaseSettings, backup: DatabaseSettings, scene: Scene
+) -> None:
+    root, settings = min(scene.roots), camunda_settings(primary_database)
+    counts = []
+    for kind, value in (("instance", root), ("business_key", "nothing has it"), ("definition", "invoice")):
+        hold = holding.place(backup, "camunda", cast("Kind", kind), value, reason="case 12", by="a lawyer").hold
+        counts.append(keeping.matching(settings, hold))
+    assert counts[:2] == [1, 0]
+    assert counts[2] > 1
 
 
 def test_a_hold_on_another_engine_or_a_released_one_keeps_nothing(
