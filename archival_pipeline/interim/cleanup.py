@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 STILL_RUNS = "it, or a process of its tree, still runs"
 _MASTER = "redis master"
+# Files may be large: so many are copied before they go.
+_KEPT_AT_ONCE = 50
 
 
 @dataclass(slots=True)
@@ -229,11 +231,16 @@ class Cleanup:
         runs = self.engine.running(roots).trees
         report.failed |= dict.fromkeys(runs, STILL_RUNS)
         for page in self.files.files_of([root for root in roots if root not in runs]):
-            if self.keeper is not None:
-                self.keeper.keep_files(self.files, page)
-            removal = self.files.remove(page)
-            report.add({self.files.bucket: removal.removed}, removal.bytes)
-            report.failed |= removal.failed
+            step = len(page) if self.keeper is None else _KEPT_AT_ONCE
+            for at in range(0, len(page), step):
+                part = page[at : at + step]
+                if self.keeper is not None:
+                    self.keeper.keep_files(self.files, part)
+                removal = self.files.remove(part)
+                report.add({self.files.bucket: removal.removed}, removal.bytes)
+                report.failed |= removal.failed
+                # Large files take their time, and the books hold the piece of work: not to be taken for idle.
+                self.books.now()
 
     def _notice_failover(self, store: Store, report: StoreReport) -> bool:
         """Do the work of the last hour again when another server has become the master; whether Redis answers."""
