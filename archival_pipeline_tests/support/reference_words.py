@@ -94,7 +94,6 @@ SETTINGS: dict[str, str] = {
     "INTERIM_CLEANUP_ENABLED": "Whether the sensor `interim_data_expiry` is on when Dagster first sees it.",
     "INTERIM_BATCH_SIZE": "Ended processes in one piece of work.",
     "INTERIM_LANES": "Pieces of work done on one store at the same time.",
-    "INTERIM_LANES": "Pieces of work that are done at the same time, for each store.",
     "INTERIM_ARCHIVE_BEFORE_DELETE": "Whether data is kept, encrypted, in the backup database before it is removed.",
     "INTERIM_ARCHIVE_RECIPIENTS": "age recipients (`age1…`) that it is encrypted for, separated by commas.",
     "INTERIM_ARCHIVE_IDENTITY_PATH": "File with the age identity: needed to restore; opens each copy to prove it.",
