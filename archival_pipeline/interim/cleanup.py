@@ -8,9 +8,10 @@ leads to (``sweeper.py``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from archival_pipeline.interim.engines import Ended
 from archival_pipeline.interim.keys import Shape
 from archival_pipeline.interim.outages import StoreError
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
     from archival_pipeline.interim.books import Books, Store, Work
-    from archival_pipeline.interim.engines import Ended, EngineReader
+    from archival_pipeline.interim.engines import EngineReader
     from archival_pipeline.interim.file_store import FileStore
     from archival_pipeline.interim.judging import Judge
     from archival_pipeline.interim.keeping import Keeper
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 STILL_RUNS = "it, or a process of its tree, still runs"
 _MASTER = "redis master"
+# Files may be large: so many are copied before they go.
+_KEPT_AT_ONCE = 50
 
 
 @dataclass(slots=True)
@@ -107,7 +110,9 @@ class Cleanup:
                 if self.redis is not None:
                     self.books.queue("redis", page.ended)
                 if self.files is not None:
-                    self.books.queue("files", [replace(one, named=()) for one in page.ended if one.is_root])
+                    self.books.queue(
+                        "files", [Ended(one.process_id, is_root=True) for one in page.ended if one.is_root]
+                    )
                 self.books.move_cursor(self.engine.name, page.cursor)
             read += len(page.ended)
             is_last = page.is_last
@@ -181,7 +186,7 @@ class Cleanup:
                 if broken:
                     report.failed[process] = removal.failed[broken[0]]
         gone = {process: [key for key in may_go.get(process, ()) if key in keys] for process, keys in members.items()}
-        self.redis.drop_from_index({process: keys for process, keys in gone.items() if keys})
+        self.redis.drop_from_index(gone, members)
 
     def _keys_of(self, one: Ended, members: Iterable[str]) -> dict[str, Parsed]:
         assert self.redis is not None  # noqa: S101 - as above
@@ -226,11 +231,16 @@ class Cleanup:
         runs = self.engine.running(roots).trees
         report.failed |= dict.fromkeys(runs, STILL_RUNS)
         for page in self.files.files_of([root for root in roots if root not in runs]):
-            if self.keeper is not None:
-                self.keeper.keep_files(self.files, page)
-            removal = self.files.remove(page)
-            report.add({self.files.bucket: removal.removed}, removal.bytes)
-            report.failed |= removal.failed
+            step = len(page) if self.keeper is None else _KEPT_AT_ONCE
+            for at in range(0, len(page), step):
+                part = page[at : at + step]
+                if self.keeper is not None:
+                    self.keeper.keep_files(self.files, part)
+                removal = self.files.remove(part)
+                report.add({self.files.bucket: removal.removed}, removal.bytes)
+                report.failed |= removal.failed
+                # Large files take their time, and the books hold the piece of work: not to be taken for idle.
+                self.books.now()
 
     def _notice_failover(self, store: Store, report: StoreReport) -> bool:
         """Do the work of the last hour again when another server has become the master; whether Redis answers."""

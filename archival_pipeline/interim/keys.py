@@ -67,7 +67,8 @@ class _Shapes:
         }
 
     def parse(self, key: str) -> Parsed:
-        found = self._pattern.fullmatch(key) if _storable(key) else None
+        plain = key.isascii() and "\0" not in key
+        found = self._pattern.fullmatch(key) if plain or _storable(key) else None
         if found is None or found.lastgroup is None:
             return Parsed(Shape.OTHER, (), key)
         # The group that was closed last is the one around its owners.

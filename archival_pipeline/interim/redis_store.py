@@ -16,7 +16,7 @@ from redis.exceptions import ResponseError
 from archival_pipeline.interim.redis_client import as_store_error, is_outage, reached
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     import redis
 
@@ -117,12 +117,27 @@ class RedisStore:
         self._drop_members({space: [key[len(space) + 1 :] for key in group] for space, group in _merged(done).items()})
         return outcome
 
-    def drop_from_index(self, done: Mapping[str, Iterable[str]]) -> None:
-        """Take removed keys off the index sets of their processes; a set without members vanishes by itself.
+    def drop_from_index(
+        self, gone: Mapping[str, Collection[str]], listed: Mapping[str, Collection[str]] | None = None
+    ) -> None:
+        """Take removed keys off the index sets of their processes.
 
-        What was added meanwhile stays listed, as it would not if the set were removed.
+        A set whose members are all gone goes as a whole, many at a time. What a straggler adds at that very moment is
+        then listed nowhere; its name says whose it is, and the sweep finds it by that.
+
+        Args:
+            gone: keys that were removed, by process.
+            listed: what the index set of each process held; without it members are removed one by one.
         """
-        self._drop_members({self.keyspaces.index_of(process): list(keys) for process, keys in done.items()})
+        held = listed or {}
+        whole = [process for process, keys in gone.items() if keys and len(keys) == len(held.get(process, ()))]
+        calls = [
+            ("UNLINK", *map(self.keyspaces.index_of, whole[at : at + _PER_COMMAND]))
+            for at in range(0, len(whole), _PER_COMMAND)
+        ]
+        _raise_first(self._send(calls))
+        partly = gone.keys() - set(whole)
+        self._drop_members({self.keyspaces.index_of(process): list(gone[process]) for process in partly})
 
     def drop_from_keyspace(self, space: str, keys: Sequence[str]) -> int:
         """Take names off a keyspace set; return how many were there."""

@@ -222,9 +222,8 @@ class Sweeper:
         kept_back = self._kept(due, space, sure, listed)
         removal = self.redis.remove(set(keys) - set(kept_back))
         removal.failed |= kept_back
-        self.redis.drop_from_index(
-            {process: [key for key in members if key not in removal.failed] for process, members in listed.items()}
-        )
+        gone = {process: [key for key in members if key not in removal.failed] for process, members in listed.items()}
+        self.redis.drop_from_index(gone)
         for place, count in removal.removed.items():
             report.count(report.removed, place, count)
         report.bytes += removal.bytes

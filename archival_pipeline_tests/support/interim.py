@@ -24,7 +24,7 @@ from archival_pipeline.local.interim_servers import BUCKET, HOST
 from archival_pipeline.settings_interim import FileSettings, InterimSettings, KeepSettings, RedisSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     import psycopg
     from mypy_boto3_s3 import S3Client
@@ -240,6 +240,17 @@ class Data:
             found |= {key: hashlib.sha256(dump or b"").hexdigest() for key, dump in dumps}
         raw.close()
         return found
+
+    def contents(self) -> dict[str, Any]:
+        """Everything in both stores, by name; unlike a digest it knows no order of fields and members."""
+        read: dict[str, Callable[[str], Any]] = {
+            "set": self.redis.smembers,
+            "hash": self.redis.hgetall,
+            "string": self.redis.get,
+        }
+        found = {key: read[str(self.redis.type(key))](key) for key in self.names()}
+        bodies = {key: self.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in self.files()}
+        return found | bodies
 
     def clear(self) -> None:
         """An empty Redis and an empty bucket."""

@@ -96,11 +96,10 @@ SETTINGS: dict[str, str] = {
     "INTERIM_ENGINE": "The engine that the stores belong to.",
     "INTERIM_CLEANUP_ENABLED": "Whether the sensor `interim_data_expiry` is on when Dagster first sees it.",
     "INTERIM_BATCH_SIZE": "Ended processes in one piece of work.",
-    "INTERIM_LANES": "Pieces of work that are done at the same time, for each store.",
+    "INTERIM_LANES": "Pieces of work done on one store at the same time.",
     "INTERIM_ARCHIVE_BEFORE_DELETE": "Whether data is kept, encrypted, in the backup database before it is removed.",
     "INTERIM_ARCHIVE_RECIPIENTS": "age recipients (`age1…`) that it is encrypted for, separated by commas.",
-    "INTERIM_ARCHIVE_IDENTITY_PATH": "File with the age identity; needed to restore, and to prove each copy by "
-    "opening it.",
+    "INTERIM_ARCHIVE_IDENTITY_PATH": "File with the age identity: needed to restore; opens each copy to prove it.",
     "INTERIM_ARCHIVE_DAYS": "Days after which the nightly sweep deletes what was kept. Never, without it.",
     "INTERIM_OVERLAP_HOURS": "How late an end may be committed, or how wrong a clock be, to be seen by the cleanup.",
     "INTERIM_SWEEP_ENABLED": "Whether the schedule `interim_data_sweep_nightly` is on when Dagster first sees it.",

@@ -84,19 +84,7 @@ def scene(stage: Stage) -> tuple[dict[str, Any], set[str]]:
         stage.engine.variable(process, START_PAYLOAD, data.payload())
         data.file(process)
         stage.engine.end(process)
-    return contents(stage), kept
-
-
-def contents(stage: Stage) -> dict[str, Any]:
-    """Everything, by name."""
-    client = stage.data.redis
-    found: dict[str, Any] = {}
-    for key in stage.data.names():
-        found[key] = client.smembers(key) if client.type(key) == "set" else client.hgetall(key)
-    return found | {
-        key: stage.data.s3.get_object(Bucket="lowcode-file-storage", Key=key)["Body"].read()
-        for key in stage.data.files()
-    }
+    return stage.data.contents(), kept
 
 
 def settled(stage: Stage) -> None:
@@ -128,10 +116,10 @@ def test_killed_before_a_step(jbpm_stage: Stage, tmp_path: Path, first: int, str
         died = dies_at(step, stage)
         settled(stage)
         assert stage.data.names() | stage.data.files() == kept, f"killed at step {step}"
-        assert contents(stage) == {key: before[key] for key in kept - {FORMS}} | {FORMS: {"process/9/task/sign"}}
+        assert stage.data.contents() == {key: before[key] for key in kept - {FORMS}} | {FORMS: {"process/9/task/sign"}}
         if keeping:
             assert stage.restore(*_ENDED).failed == {}
-            assert contents(stage) == before, f"killed at step {step}"
+            assert stage.data.contents() == before, f"killed at step {step}"
         if not died:
             print(f"{step} steps")
             return
