@@ -1,17 +1,51 @@
 -- Of the selected instances, those that no other selected instance contains: a selected descendant moves with the
 -- tree of its topmost selected ancestor. In a cycle everybody is everybody's ancestor; the smallest id stands for it.
--- Index: processinstancelog(processinstanceid).
-WITH RECURSIVE selected (id) AS (
+-- Looks from above, where each instance is met once: from below, each would meet all its ancestors.
+-- Indexes: processinstancelog(parentprocessinstanceid), and for cycles alone (processinstanceid).
+WITH RECURSIVE selected (id) AS MATERIALIZED (
     SELECT DISTINCT s.id
     FROM unnest(%(selected)s::bigint[]) AS s (id)
     WHERE s.id > 0
 ),
 
+below (id) AS (
+    SELECT p.processinstanceid
+    FROM selected
+    INNER JOIN processinstancelog AS p ON selected.id = p.parentprocessinstanceid
+    UNION
+    SELECT p.processinstanceid
+    FROM below
+    INNER JOIN processinstancelog AS p ON below.id = p.parentprocessinstanceid
+    WHERE below.id > 0
+),
+
+top (id) AS MATERIALIZED (
+    SELECT selected.id FROM selected
+    EXCEPT
+    SELECT below.id FROM below
+),
+
+contained (id) AS (
+    SELECT top.id FROM top
+    UNION
+    SELECT p.processinstanceid
+    FROM contained
+    INNER JOIN processinstancelog AS p ON contained.id = p.parentprocessinstanceid
+    WHERE contained.id > 0
+),
+
+-- Selected, contained in another, and in none of the trees: there is a cycle above it.
+circling (id) AS MATERIALIZED (
+    SELECT selected.id FROM selected
+    EXCEPT
+    SELECT contained.id FROM contained
+),
+
 climb (id, ancestor) AS (
     SELECT
-        selected.id,
-        selected.id AS ancestor
-    FROM selected
+        circling.id,
+        circling.id AS ancestor
+    FROM circling
     UNION
     SELECT
         climb.id,
@@ -26,17 +60,19 @@ above (id, ancestor) AS (
         climb.id,
         climb.ancestor
     FROM climb
-    INNER JOIN selected ON climb.ancestor = selected.id
+    INNER JOIN circling ON climb.ancestor = circling.id
     WHERE climb.id <> climb.ancestor
 )
 
-SELECT selected.id
-FROM selected
+SELECT top.id FROM top
+UNION ALL
+SELECT circling.id
+FROM circling
 WHERE
     NOT EXISTS (
         SELECT
         FROM above AS a
         LEFT JOIN above AS back ON a.ancestor = back.id AND a.id = back.ancestor
-        WHERE a.id = selected.id AND (back.id IS NULL OR a.ancestor < a.id)
+        WHERE a.id = circling.id AND (back.id IS NULL OR a.ancestor < a.id)
     )
-ORDER BY selected.id
+ORDER BY id
