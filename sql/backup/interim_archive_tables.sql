@@ -1,6 +1,6 @@
 -- Interim data that was kept before it was removed. interim_archive: one row per thing that was kept, a process's part
--- of Redis or a file; interim_archive_piece: its content, encrypted, in pieces. A thing that is kept again is a row more:
--- the newest counts, and nothing that was kept is ever overwritten.
+-- of Redis or a file; interim_archive_piece: its content, encrypted, in pieces. A thing that is kept again is a row
+-- more: the newest counts, and nothing that was kept is ever overwritten.
 CREATE TABLE IF NOT EXISTS interim_archive (
     entry_id uuid PRIMARY KEY,
     -- the order of keeping, whatever the clock does
