@@ -34,6 +34,7 @@ _SETTINGS = (
     *("OIDC_", "STORAGE_", "VARIABLES_", "WORKFLOW_SERVICE_", "history", "processHistory", "backup"),
 )
 _VERSION_OPTIONS = {"primary": "--primary-version", "backup": "--backup-version"}
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class DatabaseFactory(Protocol):
@@ -52,7 +53,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure() -> None:
     """End like Ctrl-C when told to stop, as by a time limit of CI: the servers must not outlive the session."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in _SIGNALS:
+        # A shell that starts the tests in the background has SIGINT ignored, and every program of theirs would, too.
+        signal.signal(number, signal.default_int_handler)
     # How long an example takes says more about the machine than about the code.
     hypothesis.settings.register_profile("untimed", deadline=None)
     hypothesis.settings.load_profile("untimed")
@@ -61,6 +64,18 @@ def pytest_configure() -> None:
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """Say which servers the tests ran against."""
     return [f"{side}: {server_version(config.getoption(option))}" for side, option in _VERSION_OPTIONS.items()]
+
+
+@pytest.fixture(autouse=True)
+def _signals_reach_programs() -> Iterator[None]:
+    """Programs inherit what this process ignores and blocks: no test may leave that changed for the next."""
+    yield
+    ignored = [number for number in _SIGNALS if signal.getsignal(number) is signal.SIG_IGN]
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ()) & set(_SIGNALS)
+    for number in ignored:
+        signal.signal(number, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, blocked)
+    assert (ignored, blocked) == ([], set())
 
 
 @pytest.fixture(scope="session")
