@@ -145,23 +145,48 @@ def _delete(session: Session, engine: Engine, keys: Keys) -> Counter[str]:
     rows: Counter[str] = Counter()
     contents: list[str] = []
     tables = [table for table in engine.tables if table.rooted and table.name != BYTES_TABLE]
+    unrooted = _unrooted(session, engine, tables)
     # The byte arrays after every row that may own one.
     for table in tables:
-        count, owned = delete_rows(session, engine, table, keys)
+        count, owned = delete_rows(session, engine, table, keys, by_root=table.name not in unrooted)
         rows[table.name] += count
         contents += owned
     rows[BYTES_TABLE] += delete_contents(session, engine, roots=keys.roots, ids=contents)
     return rows
 
 
-def delete_rows(session: Session, engine: Engine, table: HistoryTable, keys: Keys) -> tuple[int, list[str]]:
-    """Delete the rows of one table; return how many, and the ids of the byte arrays that they owned."""
-    paths = (
+def _unrooted(session: Session, engine: Engine, tables: Sequence[HistoryTable]) -> frozenset[str]:
+    """Tables with a row that names no root, as all did before 7.10: its instance leads to it.
+
+    Where every row names its root, a second path to the same rows costs a fifth of the deletion.
+    """
+    named = [table.name for table in tables if engine.has(table.name, ROOT)]
+    exists = sql.SQL("EXISTS (SELECT 1 FROM {} WHERE {} IS NULL)")
+    asked = sql.SQL(", ").join(exists.format(engine.name(name), sql.Identifier(ROOT)) for name in named)
+    found = session.execute(sql.SQL("SELECT {}").format(asked)).fetchone() or ()
+    return frozenset(name for name, is_there in zip(named, found, strict=True) if is_there)
+
+
+def delete_rows(
+    session: Session, engine: Engine, table: HistoryTable, keys: Keys, *, by_root: bool = False
+) -> tuple[int, list[str]]:
+    """Delete the rows of one table; return how many, and the ids of the byte arrays that they owned.
+
+    Args:
+        session: in a transaction.
+        engine: whose table.
+        table: which.
+        keys: of the batch.
+        by_root: every row of the table names its root, if the table has that column at all.
+    """
+    paths = [
         (ROOT, keys.roots),
         (table.instance, keys.members),
         (table.decision, keys.decisions),
         (table.task, keys.tasks),
-    )
+    ]
+    if by_root and engine.has(table.name, ROOT):
+        del paths[1:]
     live = [(column, ids) for column, ids in paths if column and ids and engine.has(table.name, column)]
     if not live:
         return 0, []
@@ -187,15 +212,17 @@ def run_delete(
 
 def delete_contents(session: Session, engine: Engine, *, roots: Sequence[str], ids: Sequence[str]) -> int:
     """Delete byte arrays of the history; never one of a deployment or of the runtime."""
-    count = 0
+    gone: set[str] = set()
     # Two statements: with an OR over thousands of ids PostgreSQL would rather scan the table.
     for column, values in ((ROOT, roots), ("id_", ids)):
-        if values:
-            statement = sql.SQL("DELETE FROM {} AS b WHERE b.{} = ANY(%s) AND {}").format(
+        # Those of a younger engine name their root, and went with it.
+        left = [value for value in values if value not in gone]
+        if left:
+            statement = sql.SQL("DELETE FROM {} AS b WHERE b.{} = ANY(%s) AND {} RETURNING b.id_").format(
                 engine.name(BYTES_TABLE), sql.Identifier(column), of_history(engine)
             )
-            count += session.execute(statement, (list(values),)).rowcount
-    return count
+            gone.update(row[0] for row in session.execute(statement, (left,)))
+    return len(gone)
 
 
 def of_history(engine: Engine) -> sql.Composed:
