@@ -163,8 +163,15 @@ def test_a_window_that_closes_within_a_wave_leaves_the_rest_of_it(pair: Pair) ->
         rootsOnly=True,
         stopAt=closing.isoformat(),
     )
-    # The first batch takes the hour.
-    move.pace.clock = lambda: closing if move.processed else closing - timedelta(hours=1)
+
+    def clock() -> datetime:
+        # The first batch takes the hour. The ledger is asked: the main thread counts later than the lane goes on.
+        done = pair.execute(
+            "backup", "SELECT 1 FROM archival_batch WHERE audit_id = %s AND state = 'deleted'", move.audit_id
+        )
+        return closing if done else closing - timedelta(hours=1)
+
+    move.pace.clock = clock
     try:
         steps.fetch(move)
         steps.children(move, steps.Wave(1, 1, 1))
