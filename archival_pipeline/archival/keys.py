@@ -71,6 +71,15 @@ def array_literal(ids: Sequence[int]) -> str:
     return "{" + ",".join(map(str, ids)) + "}"
 
 
+def union(several: Sequence[Keys]) -> Keys:
+    """The keys of several batches together."""
+    parameters = {
+        name: "{" + ",".join(inner for each in several if (inner := each.parameters[name][1:-1])) + "}"
+        for name in several[0].parameters
+    }
+    return Keys(parameters, frozenset().union(*(each.filled for each in several)))
+
+
 def resolve(
     connection: psycopg.Connection[Any],
     catalogue: BoundCatalogue,

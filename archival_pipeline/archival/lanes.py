@@ -183,21 +183,22 @@ class Lanes:
     def run(
         self,
         items: Iterable[Item],
-        work: Callable[[Lane, Item], Result],
-        report: Callable[[Item, Result], None],
+        work: Callable[[Lane, Item], Iterable[Result]],
+        report: Callable[[Result], None],
     ) -> None:
-        """Work on every item, and report each with its result as it is done.
+        """Work on every item, and report each result as it is there.
 
         A failure stops the other lanes after the item they are at, and is raised when they have; so is an interrupt
         of the main thread, after the statements in flight were cancelled on their servers.
 
         Args:
             items: what to work on; lanes take one after the other, and may wait for the next.
-            work: called in the lane's thread. Should end by itself soon after the signal is set.
+            work: called in the lane's thread; what it has yielded is reported even if it fails later. Should end by
+                itself soon after the signal is set.
             report: called in the caller's thread.
         """
         waiting = _Shared(iter(items))
-        done: SimpleQueue[tuple[Item, Result]] = SimpleQueue()
+        done: SimpleQueue[Result] = SimpleQueue()
         with ThreadPoolExecutor(max_workers=len(self._lanes), thread_name_prefix="lane") as pool:
             futures = [pool.submit(self._drain, lane, waiting, done, work) for lane in self._lanes]
             try:
@@ -212,27 +213,28 @@ class Lanes:
         self,
         lane: Lane,
         waiting: _Shared[Item],
-        done: SimpleQueue[tuple[Item, Result]],
-        work: Callable[[Lane, Item], Result],
+        done: SimpleQueue[Result],
+        work: Callable[[Lane, Item], Iterable[Result]],
     ) -> None:
         while not self.signal.is_set:
             item = waiting.take()
             if item is None:
                 return
-            done.put((item, work(lane, item)))
+            for result in work(lane, item):
+                done.put(result)
 
     def _collect(
         self,
         futures: list[Future[None]],
-        done: SimpleQueue[tuple[Item, Result]],
-        report: Callable[[Item, Result], None],
+        done: SimpleQueue[Result],
+        report: Callable[[Result], None],
     ) -> None:
         pending = set(futures)
         while pending:
             ended, pending = wait(pending, timeout=_LOOK_UP_SECONDS, return_when=FIRST_COMPLETED)
             # A lane puts its result before it ends, so nothing can come after this look at an empty pending set.
             while not done.empty():
-                report(*done.get())
+                report(done.get())
             for future in ended:
                 future.result()
 

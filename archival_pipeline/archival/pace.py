@@ -23,6 +23,10 @@ Item = TypeVar("Item")
 _LOOK_SECONDS = 0.5
 # What the next batch takes is judged by the slowest of the last few: one that had bad luck counts for a while only.
 _REMEMBERED = 10
+# Batches that are copied together, as long as so many take no more than a moment: large ones stay apart, so that a
+# stop or the end of a window never waits long.
+_TOGETHER = 3
+_SWIFT_SECONDS = 1.0
 
 
 def _durations() -> dict[str, deque[float]]:
@@ -53,18 +57,26 @@ class Pace:
     _seconds: dict[str, deque[float]] = field(default_factory=_durations)
 
     @contextmanager
-    def timing(self, work: Literal["copy", "delete"]) -> Iterator[None]:
-        """Measure how long a lane is at one batch; a batch that failed tells nothing."""
+    def timing(self, work: Literal["copy", "delete"], batches: int = 1) -> Iterator[None]:
+        """Measure how long a lane is at one batch, or at several; work that failed tells nothing."""
         began = self.clock()
         yield
-        self._seconds[work].append((self.clock() - began).total_seconds())
+        self._seconds[work].append((self.clock() - began).total_seconds() / batches)
 
-    def copying(self, batches: Sequence[Item]) -> Iterator[Item]:
-        """Batches to copy: as many as can be copied, and then deleted, before the window closes."""
-        for taken, batch in enumerate(batches):
-            if not self._may_begin(taken + 1):
+    def copying(self, batches: Sequence[Item]) -> Iterator[Sequence[Item]]:
+        """Batches to copy, some at a time: as many as can be copied, and then deleted, before the window closes."""
+        taken = 0
+        while taken < len(batches):
+            some = batches[taken : taken + self._together(taken)]
+            if not self._may_begin(taken + len(some), len(some)):
                 return
-            yield batch
+            taken += len(some)
+            yield some
+
+    def _together(self, taken: int) -> int:
+        """How many batches may be copied at a time; one by one at the end of a window, where only one has room."""
+        swift = bool(self._seconds["copy"]) and self._slowest("copy") * _TOGETHER <= _SWIFT_SECONDS
+        return _TOGETHER if swift and self._fits(taken + _TOGETHER, _TOGETHER) else 1
 
     def removing(self, batches: Sequence[Item]) -> Iterator[Item]:
         """Batches of a bulk deletion, which copied nothing: as many as can be deleted before the window closes."""
@@ -93,23 +105,31 @@ class Pace:
     def _rest_seconds(self, asked: Control) -> float:
         return (self.pause_ms if asked.pause_ms is None else asked.pause_ms) / 1_000
 
-    def _may_begin(self, begun: int) -> bool:
-        """Whether one more batch may be copied; it is counted in ``begun``."""
+    def _may_begin(self, begun: int, at_once: int = 1) -> bool:
+        """Whether another batch may be begun, or several at once; they are counted in ``begun``."""
         if not self._wait_while_paused():
             return False
-        if self.stop_at is not None and self.clock() + self._ahead(begun) >= self.stop_at:
+        if self.stop_at is not None and not self._fits(begun, at_once):
             self.ended_because = f"the window closes at {self.stop_at.isoformat()}"
             return False
         return True
 
-    def _ahead(self, begun: int) -> timedelta:
+    def _fits(self, begun: int, at_once: int) -> bool:
+        """Whether one more copy, of so many batches, and the deletion of all that were begun end within the window."""
+        return self.stop_at is None or self.clock() + self._ahead(begun, at_once) < self.stop_at
+
+    def _ahead(self, begun: int, at_once: int) -> timedelta:
         """How long one more copy, and then the deletion of all batches that were begun, are going to take."""
         # Copies of both: lanes that end at this moment add to them.
-        copy = max(tuple(self._seconds["copy"]), default=0.0)
+        copy = self._slowest("copy")
         # Until the first deletion is measured, it is taken to last as long as the copy.
-        delete = max(tuple(self._seconds["delete"]), default=copy)
+        delete = self._slowest("delete") if self._seconds["delete"] else copy
         turns = -(-begun // self.lanes)
-        return timedelta(seconds=copy + turns * delete + (turns - 1) * self._rest_seconds(self.control()))
+        return timedelta(seconds=at_once * copy + turns * delete + (turns - 1) * self._rest_seconds(self.control()))
+
+    def _slowest(self, work: Literal["copy", "delete"]) -> float:
+        """Seconds of the slowest of the last few batches; none where none was measured."""
+        return max(tuple(self._seconds[work]), default=0.0)
 
     def _wait_while_paused(self, *, finishing: bool = False) -> bool:
         """Wait until the operator lets the work go on; whether it does.

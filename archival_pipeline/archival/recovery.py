@@ -6,12 +6,14 @@ Between the steps (``steps.py``), which count and report, and the two halves of 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 import psycopg
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
 
 from archival_pipeline import errors
+from archival_pipeline.archival import together
 from archival_pipeline.archival.audit import AuditEntry, AuditLog, AuditStatus, AuditStep, AuditType
 from archival_pipeline.archival.digests import Measure
 from archival_pipeline.archival.filters import parse_filters
@@ -22,7 +24,7 @@ from archival_pipeline.archival.transfer import Copied, as_recorded, copy_batch
 from archival_pipeline.database.sqlfiles import load_sql
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from archival_pipeline.archival.lanes import Lane
     from archival_pipeline.archival.ledger import Batch, TreeReport
@@ -33,7 +35,43 @@ _ATTEMPTS = 5
 Result = TypeVar("Result")
 
 
-def copy(lane: Lane, move: Move, batch: Batch, *, thorough: bool) -> Copied:
+def copy(lane: Lane, move: Move, batches: Sequence[Batch], *, thorough: bool) -> Iterator[tuple[Batch, Copied]]:
+    """Copy batches, together if that works; try again where the reason may pass by itself.
+
+    Yields:
+        Each batch and what was done with it, as soon as it stands at the destination.
+    """
+    several = _copy_together(lane, move, batches, thorough=thorough) if len(batches) > 1 else None
+    if several is not None:
+        yield from zip(batches, several, strict=True)
+        return
+    for batch in batches:
+        yield batch, _copy_one(lane, move, batch, thorough=thorough)
+
+
+def _copy_together(lane: Lane, move: Move, batches: Sequence[Batch], *, thorough: bool) -> list[Copied] | None:
+    """Copy batches together, or nothing of them where something is in the way.
+
+    Whatever that is, it is met again, and told, when each of them is copied by itself.
+    """
+    with suppress(psycopg.Error, errors.VerificationError), move.pace.timing("copy", len(batches)):
+        return together.copy(lane, move, [_planned(lane, move, batch) for batch in batches], thorough=thorough)
+    return None
+
+
+def _planned(lane: Lane, move: Move, batch: Batch) -> Batch:
+    """The batch as the ledger has it now.
+
+    Raises:
+        VerificationError: it is not planned any more.
+    """
+    now = settle(lane, move, move.books()[1].reload(batch))
+    if now.state != "planned":
+        raise errors.VerificationError(f"Batch {now.batch} is {now.state}.")
+    return now
+
+
+def _copy_one(lane: Lane, move: Move, batch: Batch, *, thorough: bool) -> Copied:
     """Copy a batch, trying again when the reason may pass by itself."""
 
     def settle_and_copy() -> Copied:

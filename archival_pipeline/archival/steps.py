@@ -195,7 +195,8 @@ def execute(move: Move, wave: Wave) -> WaveResult:
         result = WaveResult()
         analyzer = Analyzer(move.control.session("backup"))
 
-        def report(batch: Batch, copied: Copied) -> None:
+        def report(done: tuple[Batch, Copied]) -> None:
+            batch, copied = done
             _count_copied(result, batch, copied)
             if move.direction == BACKUP:
                 analyzer.grew(copied.rows)
@@ -207,7 +208,7 @@ def execute(move: Move, wave: Wave) -> WaveResult:
         move.scan(batches)
         move.lanes.run(
             move.pace.copying(batches),
-            lambda lane, batch: recovery.copy(lane, move, batch, thorough=batch is batches[0]),
+            lambda lane, some: recovery.copy(lane, move, some, thorough=some[0] is batches[0]),
             report,
         )
         result.seconds = _since(started)
@@ -237,6 +238,9 @@ def _count_copied(result: WaveResult, batch: Batch, copied: Copied) -> None:
 
 def _copied_row(batch: Batch, copied: Copied, started: datetime) -> AuditEntry:
     details = {"rows": copied.rows, "bytes": copied.size, "lostLargeObjects": copied.lost_objects}
+    if copied.together:
+        # The bytes of all of them stand with the first.
+        details["copiedTogether"] = copied.together
     if copied.quarantined:
         details["quarantined"] = [asdict(report) for report in copied.quarantined]
     return _done(
@@ -271,7 +275,8 @@ def delete(move: Move, wave: Wave) -> WaveResult:
         if move.options.dry_run:
             return result
 
-        def report(batch: Batch, removed: Removed) -> None:
+        def report(done: tuple[Batch, Removed]) -> None:
+            batch, removed = done
             result.trees += len(batch.trees()) - len(removed.stayed)
             result.instances += len(batch.member_ids)
             result.objects += removed.objects
@@ -282,7 +287,7 @@ def delete(move: Move, wave: Wave) -> WaveResult:
         batches = [b for b in move.ledger.batches(wave.number) if b.state in ("copied", "deleting")]
         move.scan(batches)
         turns = move.pace.deleting(batches) if move.direction.copies else move.pace.removing(batches)
-        move.lanes.run(turns, lambda lane, batch: recovery.delete(lane, move, batch), report)
+        move.lanes.run(turns, lambda lane, batch: [(batch, recovery.delete(lane, move, batch))], report)
         if not move.direction.copies and move.pace.ended_because is not None:
             move.books()[1].put_back()
         result.seconds = _since(started)

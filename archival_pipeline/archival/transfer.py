@@ -55,6 +55,7 @@ class Copied:
         size: bytes of the rows' images.
         lost_objects: large-object numbers that point nowhere.
         quarantined: trees that could not be copied.
+        together: numbers of the batches that shared one COPY, this one's among them; empty where it had its own.
     """
 
     trees: int
@@ -62,6 +63,7 @@ class Copied:
     size: int
     lost_objects: int
     quarantined: tuple[TreeReport, ...] = ()
+    together: tuple[int, ...] = ()
 
 
 def copy_batch(lane: Lane, move: Move, batch: Batch, *, thorough: bool) -> Copied:
@@ -79,8 +81,8 @@ def copy_batch(lane: Lane, move: Move, batch: Batch, *, thorough: bool) -> Copie
         DatabaseError: a server refused for a reason that lies in no tree; nothing was written.
     """
     trees = batch.trees()
-    thorough = thorough or move.direction.proof_with_copy or move.catalogue.clob_mode is ClobMode.MIXED
-    if not _present(lane, move, batch.member_ids):
+    thorough = is_thorough(move, thorough)
+    if not is_present(lane, move, batch.member_ids):
         try:
             return _commit(lane, move, batch, trees, already={}, thorough=thorough)
         except errors.VerificationError:
@@ -93,12 +95,17 @@ def copy_batch(lane: Lane, move: Move, batch: Batch, *, thorough: bool) -> Copie
     return _copy_apart(lane, move, batch, trees) if now.state == "planned" else as_recorded(now)
 
 
+def is_thorough(move: Move, asked: bool) -> bool:  # noqa: FBT001 - the one thing it answers
+    """Whether the digests of both sides are compared before a copy commits."""
+    return asked or move.direction.proof_with_copy or move.catalogue.clob_mode is ClobMode.MIXED
+
+
 def as_recorded(batch: Batch) -> Copied:
     """What the ledger says about a batch that was copied before."""
     return Copied(len(batch.trees()), batch.table_rows or {}, 0, batch.lost_objects)
 
 
-def _present(lane: Lane, move: Move, members: Sequence[int]) -> bool:
+def is_present(lane: Lane, move: Move, members: Sequence[int]) -> bool:
     """Whether the destination already has an instance of the batch."""
     destination = lane.session(move.direction.destination)
     with destination.transaction():
@@ -130,7 +137,7 @@ def _examine(lane: Lane, move: Move, root: int, members: Sequence[int]) -> TreeR
     destination = lane.session(move.direction.destination)
     try:
         with lane.snapshot(move.direction.origin) as origin, destination.transaction(force_rollback=True):
-            _by_index(destination)
+            read_by_index(destination)
             found, ours = _measure(origin, move, members)
             theirs = _read_back(destination, move, found)
             if theirs.rows and not ours.rows:
@@ -161,16 +168,16 @@ def _commit(lane: Lane, move: Move, batch: Batch, trees: Trees, already: Trees, 
         found = keys.resolve(origin, move.catalogue, members, scanned=move.scanned)
         writing.insert_missing(origin, destination, move, found)
         with destination.transaction():
-            _by_index(destination)
+            read_by_index(destination)
             written = writing.write_rows(origin, destination, move, found)
             proof = None
             if thorough:
-                proof = _proven(origin, destination, move, [found])
+                proof = proven(origin, destination, move, [found])
             if already:
                 standing = [
                     keys.resolve(origin, move.catalogue, some, scanned=move.scanned) for some in already.values()
                 ]
-                proof = (proof or Measure({})) + _proven(origin, destination, move, standing)
+                proof = (proof or Measure({})) + proven(origin, destination, move, standing)
             rows = {name: d.rows for name, d in proof.filled().items()} if proof else written.rows
             if move.direction.ledger_with_copy:
                 lock.fence(destination)
@@ -182,7 +189,7 @@ def _commit(lane: Lane, move: Move, batch: Batch, trees: Trees, already: Trees, 
     return Copied(len(every), rows, written.size, proof.lost if proof else 0)
 
 
-def _proven(
+def proven(
     origin: psycopg.Connection[Any], destination: psycopg.Connection[Any], move: Move, several: Sequence[Keys]
 ) -> Measure:
     """Measure both sides and return what they agree on.
@@ -200,7 +207,7 @@ def _proven(
     return total
 
 
-def _by_index(destination: psycopg.Connection[Any]) -> None:
+def read_by_index(destination: psycopg.Connection[Any]) -> None:
     """Read back by index only: a destination that was empty has no statistics yet, and its plans would scan."""
     destination.execute("SET LOCAL enable_seqscan = off")
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from psycopg import sql
 
-from archival_pipeline.catalogue.binding import BoundTable, LobColumn, Storage
+from archival_pipeline.catalogue.binding import BoundCatalogue, BoundTable, LobColumn, Storage
 from archival_pipeline.catalogue.composing import written_once
 
 if TYPE_CHECKING:
@@ -41,6 +41,20 @@ def owned_rows(table: BoundTable, filled: frozenset[str]) -> sql.Composed | None
     if not conditions:
         return None
     return sql.SQL("({})").format(sql.SQL(" OR ").join(conditions))
+
+
+@written_once
+def count_rows(catalogue: BoundCatalogue, filled: frozenset[str]) -> sql.Composed | None:
+    """How many rows of each table are owned: a row ``(table, rows)`` for each that the keys can reach."""
+    owned = [(table.name, owned_rows(table, filled)) for table in catalogue.tables]
+    counts = [
+        sql.SQL("SELECT {} AS name, count(*) AS rows FROM {} AS t WHERE {}").format(
+            sql.Literal(name), sql.Identifier(name), condition
+        )
+        for name, condition in owned
+        if condition is not None
+    ]
+    return sql.SQL("\nUNION ALL ").join(counts) if counts else None
 
 
 @written_once

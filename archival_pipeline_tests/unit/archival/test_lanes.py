@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,6 +12,9 @@ from archival_pipeline.archival.lanes import Lane, Lanes, StopSignal
 from archival_pipeline.archival.ledger import Batch
 from archival_pipeline.database.connections import Limits
 from archival_pipeline.errors import CancelledError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def _lanes(number: int) -> Lanes:
@@ -24,7 +27,7 @@ def _lanes(number: int) -> Lanes:
 def test_every_item_is_worked_on_once(number: int) -> None:
     done: list[tuple[int, int]] = []
 
-    _lanes(number).run(range(50), lambda _, item: item * 2, lambda item, result: done.append((item, result)))
+    _lanes(number).run(range(50), lambda _, item: [(item, item * 2)], done.append)
 
     assert sorted(done) == [(item, item * 2) for item in range(50)]
 
@@ -35,8 +38,8 @@ def test_lanes_work_at_the_same_time_and_report_in_the_callers_thread() -> None:
 
     _lanes(3).run(
         range(3),
-        lambda _, __: together.wait(timeout=30),
-        lambda _, __: reporters.add(threading.current_thread().name),
+        lambda _, __: [together.wait(timeout=30)],
+        lambda _: reporters.add(threading.current_thread().name),
     )
 
     assert reporters == {threading.current_thread().name}
@@ -46,29 +49,44 @@ def test_a_failure_stops_the_others_and_is_raised() -> None:
     lanes = _lanes(2)
     begun: list[int] = []
 
-    def work(_: Lane, item: int) -> None:
+    def work(_: Lane, item: int) -> list[None]:
         begun.append(item)
         if item == 1:
             raise ValueError(item)
         if item > 1:
             lanes.signal.rest(30)
+        return []
 
     with pytest.raises(ValueError, match="1"):
-        lanes.run(range(100), work, lambda _, __: None)
+        lanes.run(range(100), work, lambda _: None)
 
     assert lanes.signal.is_set
     assert len(begun) < 10
 
 
+def test_what_was_done_before_a_failure_is_reported() -> None:
+    reported: list[int] = []
+
+    def work(_: Lane, item: int) -> Iterator[int]:
+        yield item
+        yield item + 1
+        raise ValueError(item)
+
+    with pytest.raises(ValueError, match="7"):
+        _lanes(1).run([7], work, reported.append)
+
+    assert reported == [7, 8]
+
+
 def test_a_report_that_fails_stops_the_work() -> None:
     lanes = _lanes(1)
 
-    def report(item: int, _: object) -> None:
+    def report(item: int) -> None:
         raise ValueError(item)
 
     # Without an end, so that only the signal ends it.
     with pytest.raises(ValueError, match="0"):
-        lanes.run(itertools.count(), lambda _, __: None, report)
+        lanes.run(itertools.count(), lambda _, item: [item], report)
 
     assert lanes.signal.is_set
 

@@ -67,10 +67,10 @@ class Signal(StopSignal):
 def copy_all(world: World, pace: Pace, batches: int, seconds: float) -> int:
     """Copy one batch after the other, each of so many seconds; return how many were begun."""
     begun = 0
-    for _ in pace.copying(range(batches)):
-        begun += 1
-        with pace.timing("copy"):
-            world.passes(seconds)
+    for some in pace.copying(range(batches)):
+        begun += len(some)
+        with pace.timing("copy", len(some)):
+            world.passes(seconds * len(some))
     return begun
 
 
@@ -160,7 +160,41 @@ def test_lanes_share_the_deletions_ahead() -> None:
         with pace.timing(work):
             world.passes(10)
     # 30 s are left: a copy and the deletion of up to four batches at a time take 20, of up to eight 30.
-    assert sum(1 for _ in pace.copying(range(20))) == 4
+    assert sum(map(len, pace.copying(range(20)))) == 4
+
+
+def sizes(world: World, pace: Pace, batches: int, seconds: float) -> list[int]:
+    """How many batches were copied at a time, each of so many seconds."""
+    taken = []
+    for some in pace.copying(range(batches)):
+        taken.append(len(some))
+        with pace.timing("copy", len(some)):
+            world.passes(seconds * len(some))
+    return taken
+
+
+@pytest.mark.parametrize(
+    ("seconds", "taken"),
+    [
+        (0.3, [1, 3, 3, 3]),
+        (0.4, [1] * 10),
+        (20, [1] * 10),
+    ],
+)
+def test_small_batches_are_copied_together_and_large_ones_apart(seconds: float, taken: list[int]) -> None:
+    world = World()
+    assert sizes(world, world.pace(), 10, seconds) == taken
+
+
+def test_the_end_of_a_window_is_used_by_single_batches() -> None:
+    world = World()
+    pace = world.pace(stop_after=3.55)
+    taken = sizes(world, pace, 100, 0.2)
+    assert taken[:2] == [1, 3]
+    assert taken[-1] == 1
+    deleted = delete_all(world, pace, sum(taken), 0.2)
+    assert deleted == sum(taken)
+    assert world.seconds <= 3.55
 
 
 def test_bad_luck_of_one_batch_is_forgotten() -> None:
