@@ -40,6 +40,8 @@ Sides = tuple["DatabaseSettings", "DatabaseSettings"]
 
 SMALL = Engine(every_ended=1)
 """Two trees with a row in every table that an ended instance can have."""
+FOREST = Engine(trees=6, every_ended=1)
+"""The same and six ordinary trees."""
 LARGE = Engine(trees=6, traps=True, every_ended=1)
 """The same among six ordinary trees and one of every oddity."""
 

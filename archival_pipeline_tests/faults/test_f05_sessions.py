@@ -11,12 +11,16 @@ import pytest
 
 from archival_pipeline.database.connections import connect
 from archival_pipeline_tests.faults import disturbances as them
+from archival_pipeline_tests.faults.crews import Memory, in_turns
 from archival_pipeline_tests.faults.points import Fault
 from archival_pipeline_tests.faults.roles import PASSWORD, ROLE, lend
 from archival_pipeline_tests.faults.stage import JOBS, LARGE, SMALL, new_audit
+from archival_pipeline_tests.faults.states import state
 from archival_pipeline_tests.support.proxy import Switches, proxy
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from archival_pipeline_tests.faults.harness import Ended, Job
     from archival_pipeline_tests.faults.stage import Sides, Stage, Stages
 
@@ -42,11 +46,26 @@ def test_f5_i2_sessions_terminated_in_mid_copy(name: str, side: Any, stages: Sta
 @pytest.mark.timeout(6 * 3600)
 @pytest.mark.parametrize("action", ["terminate primary", "terminate backup", "raise", "sigterm"])
 @pytest.mark.parametrize("name", JOBS)
-def test_f3_f5_disturbed_at_every_third_point(name: str, action: str, stages: Stages) -> None:
-    stage = stages.stage(JOBS[name], LARGE)
+def test_f3_f5_disturbed_at_every_third_point(name: str, action: str, crew: Sequence[Stages]) -> None:
+    stage = crew[0].stage(JOBS[name], LARGE)
     what, _, side = action.partition(" ")
-    for number in range(1, len(stage.points), 3):
-        _disturb(stages, stage, Fault(what, number=number, side=side or "primary"))  # type: ignore[arg-type]
+    memory = Memory()
+
+    def disturb(stages: Stages, number: int) -> bool:
+        fault = Fault(what, number=number, side=side or "primary")  # type: ignore[arg-type]
+        with stages.copy(stage.start) as sides:
+            ended = stages.mover.run(sides, stage.job, new_audit(), fault)
+            assert ended.fired
+            known = memory.meet(state(sides), lambda: stage.oracle.judge(*sides))
+            assert known.left.problems == [], ended.last_point
+            if ended.exit == 0:
+                assert stage.oracle.judge_end(*sides, stage.end) == [], ended.last_point
+            elif memory.is_worth_finishing(known, number):
+                _finish(stages, stage, sides)
+        return True
+
+    numbers = range(1, len(stage.points), 3)
+    assert len(in_turns(crew, iter(numbers), disturb)) == len(numbers)
 
 
 @pytest.mark.parametrize("action", ["sigterm", "sigint", "raise"])
