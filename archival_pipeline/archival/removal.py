@@ -280,12 +280,15 @@ def _obstacles(lane: Lane, move: Move, several: Trees) -> dict[int, TreeReport]:
 
 
 def _delete_rows(origin: psycopg.Connection[Any], move: Move, found: Keys) -> tuple[dict[str, Digest], list[int]]:
-    """Delete children first, all in one round trip; return digests and large objects of what was deleted."""
+    """Delete children first, all in one round trip; return digests and large objects of what was deleted.
+
+    Where nothing is compared the digests are mere counts.
+    """
     archive = is_archive(move.direction.origin)
     cursors = {}
     with origin.pipeline():
         for table in reversed(move.catalogue.tables):
-            statement = statements.delete(table, found.filled, archive=archive)
+            statement = statements.delete(table, found.filled, archive=archive, hashed=move.compares)
             if statement is not None:
                 cursors[table.name] = origin.execute(statement, found.parameters)
     gone: dict[str, Digest] = {}

@@ -22,13 +22,22 @@ if TYPE_CHECKING:
     from archival_pipeline.catalogue.binding import BoundCatalogue, BoundTable
 
 
-def statements_of(catalogue: BoundCatalogue, found: Keys, direction: Direction) -> list[str]:
-    """Every statement of copying and deleting instances with these key sets, each preceded by where it runs."""
+def statements_of(catalogue: BoundCatalogue, found: Keys, direction: Direction, *, compares: bool = True) -> list[str]:
+    """Every statement of copying and deleting instances with these key sets, each preceded by where it runs.
+
+    Args:
+        catalogue: what belongs to an instance.
+        found: key sets of the instances.
+        direction: which way.
+        compares: whether what is deleted must stand at the destination.
+    """
     here, there = f"-- {direction.origin}:", f"-- {direction.destination}:"
     from_archive, into_archive = is_archive(direction.origin), is_archive(direction.destination)
     reached = [t for t in catalogue.tables if statements.owned_rows(t, found.filled) is not None]
-    lines = [f"{here} BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"]
-    lines += [f"{here} {_text(statements.digest(t, found.filled, archive=from_archive))};" for t in reached]
+    lines = []
+    if compares:
+        lines.append(f"{here} BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;")
+        lines += [f"{here} {_text(statements.digest(t, found.filled, archive=from_archive))};" for t in reached]
     if direction.copies:
         lines.append(f"{there} BEGIN;")
         for table in reached:
@@ -37,9 +46,10 @@ def statements_of(catalogue: BoundCatalogue, found: Keys, direction: Direction) 
             ]
         lines += [f"{there} {_text(statements.digest(t, found.filled, archive=into_archive))};" for t in reached]
         lines.append(f"{there} COMMIT;")
-    lines += [f"{here} COMMIT;", f"{here} BEGIN;"]
-    lines += [f"{here} {_text(statements.delete(t, found.filled, archive=from_archive))};" for t in reversed(reached)]
-    lines.append(f"{here} COMMIT;")
+    if compares:
+        lines.append(f"{here} COMMIT;")
+    removals = (statements.delete(t, found.filled, archive=from_archive, hashed=compares) for t in reversed(reached))
+    lines += [f"{here} BEGIN;", *(f"{here} {_text(removal)};" for removal in removals), f"{here} COMMIT;"]
     return lines
 
 

@@ -179,7 +179,7 @@ def generate_sql(move: Move, wave: Wave) -> list[str]:
             return []
         with move.control.snapshot(move.direction.origin) as origin:
             found = keys.resolve(origin, move.catalogue, batches[0].member_ids)
-        statements = script.statements_of(move.catalogue, found, move.direction)
+        statements = script.statements_of(move.catalogue, found, move.direction, compares=move.compares)
         details = {"statements": len(statements)}
         move.audit.write(
             *(_done(AuditStep.GENERATE_SQL, started, batch_number=b.batch, details=details) for b in batches)

@@ -12,7 +12,7 @@ to version, because hash-partitioned tables live through upgrades by them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, LiteralString
 
 from psycopg import sql
 
@@ -103,8 +103,14 @@ def row_hashes(table: BoundTable, filled: frozenset[str], *, archive: bool) -> s
 
 
 @written_once
-def delete(table: BoundTable, filled: frozenset[str], *, archive: bool) -> sql.Composed | None:
+def delete(table: BoundTable, filled: frozenset[str], *, archive: bool, hashed: bool = True) -> sql.Composed | None:
     """Delete the owned rows of one table and return the digest of what was really deleted.
+
+    Args:
+        table: which.
+        filled: names of the key sets that hold a key.
+        archive: whether the side is the backup.
+        hashed: whether the content counts; without it only the rows are counted, and every other number is 0.
 
     Returns:
         A statement of one row: as ``digest``, then an array of the large objects that the rows pointed to.
@@ -116,10 +122,12 @@ def delete(table: BoundTable, filled: frozenset[str], *, archive: bool) -> sql.C
         table=sql.Identifier(table.name), condition=condition
     )
     source = sql.SQL("removed AS t {}").format(_object_joins(table, archive=archive))
-    return sql.SQL("{} {}").format(removed, _digest_over(table, source, archive=archive, objects=True))
+    return sql.SQL("{} {}").format(removed, _digest_over(table, source, archive=archive, objects=True, hashed=hashed))
 
 
-def _digest_over(table: BoundTable, source: sql.Composable, *, archive: bool, objects: bool = False) -> sql.Composed:
+def _digest_over(
+    table: BoundTable, source: sql.Composable, *, archive: bool, objects: bool = False, hashed: bool = True
+) -> sql.Composed:
     pointers = [i for i, lob in enumerate(table.lobs) if objects and not archive and lob.primary is Storage.POINTER]
     # Only tables with large objects pay for counting what is wrong with them.
     extra = {
@@ -130,11 +138,14 @@ def _digest_over(table: BoundTable, source: sql.Composable, *, archive: bool, ob
             _one_if(sql.SQL(f"o{i}.oid IS NOT NULL")) for i, lob in _numbered(table) if lob.ambiguous and not archive
         ],
     }
+    if not hashed:
+        extra = {name: [] for name in extra}
+    # The hash reads text; bytes alone have one only since PostgreSQL 18. "C" keeps collations out of it.
+    image = sql.SQL("encode(record_send(ROW({})), 'hex') COLLATE \"C\" AS image").format(
+        _list(_image(table, archive=archive))
+    )
     columns: list[sql.Composable] = [
-        # The hash reads text; bytes alone have one only since PostgreSQL 18. "C" keeps collations out of it.
-        sql.SQL("encode(record_send(ROW({})), 'hex') COLLATE \"C\" AS image").format(
-            _list(_image(table, archive=archive))
-        ),
+        *([image] if hashed else []),
         *(
             sql.SQL("{} AS {}").format(sql.SQL(" + ").join(terms), sql.Identifier(name))
             for name, terms in extra.items()
@@ -144,8 +155,7 @@ def _digest_over(table: BoundTable, source: sql.Composable, *, archive: bool, ob
     ]
     results: list[sql.Composable] = [
         sql.SQL("count(*) AS rows"),
-        sql.SQL("coalesce(sum(hashtextextended(s.image, 0)), 0) AS high"),
-        sql.SQL("coalesce(sum(hashtextextended(s.image, 1)), 0) AS low"),
+        *(_hash_sum(seed, name) if hashed else sql.SQL(f"0 AS {name}") for seed, name in enumerate(("high", "low"))),
         *(
             sql.SQL("coalesce(sum(s.{name}), 0) AS {name}" if terms else "0 AS {name}").format(
                 name=sql.Identifier(name)
@@ -159,6 +169,10 @@ def _digest_over(table: BoundTable, source: sql.Composable, *, archive: bool, ob
     return sql.SQL("SELECT {results} FROM (SELECT {columns} FROM {source} OFFSET 0) AS s").format(
         results=_list(results), columns=_list(columns), source=source
     )
+
+
+def _hash_sum(seed: int, name: LiteralString) -> sql.Composed:
+    return sql.SQL("coalesce(sum(hashtextextended(s.image, {})), 0) AS {}").format(seed, sql.SQL(name))
 
 
 def _numbered(table: BoundTable) -> list[tuple[int, LobColumn]]:

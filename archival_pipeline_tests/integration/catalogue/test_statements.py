@@ -73,16 +73,18 @@ def test_copies_pass_from_one_side_to_the_other(
                 sink.write(block)
 
 
-def test_delete_tells_the_objects_of_rows_with_one_and_with_two(engine: Session) -> None:
+@pytest.mark.parametrize("hashed", [True, False])
+def test_delete_tells_the_objects_of_rows_with_one_and_with_two(engine: Session, *, hashed: bool) -> None:
     engine.execute("SELECT lo_from_bytea(n::oid, 'x') FROM generate_series(900001, 900003) AS n")
     engine.execute(
         "INSERT INTO requestinfo (id, executions, priority, retries, processinstanceid, requestdata, responsedata)"
         " VALUES (1, 0, 0, 0, 7, 900001, 900002), (2, 0, 0, 0, 7, 900003, NULL), (3, 0, 0, 0, 7, NULL, NULL)"
     )
     catalogue = bind(JBPM, read_schema(engine), ClobMode.POINTER)
-    statement = statements.delete(catalogue.table("requestinfo"), frozenset({"request"}), archive=False)
+    statement = statements.delete(catalogue.table("requestinfo"), frozenset({"request"}), archive=False, hashed=hashed)
     assert statement is not None
     row = engine.execute(statement, {"request": "{1,2,3}"}).fetchone()
     assert row is not None
     assert (row[0], row[3]) == (3, 0)
+    assert (row[1] != 0, row[2] != 0) == (hashed, hashed)
     assert sorted(row[5]) == [900001, 900002, 900003]
