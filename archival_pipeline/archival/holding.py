@@ -20,6 +20,7 @@ from archival_pipeline.archival.keys import array_literal
 from archival_pipeline.archival.ledger import TreeReport
 from archival_pipeline.catalogue import holds
 from archival_pipeline.catalogue.holds import HoldBook
+from archival_pipeline.catalogue.kinship import KINDS, Families
 from archival_pipeline.database.connections import Limits, connect, short_session
 from archival_pipeline.database.sqlfiles import load_sql
 
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 _LIMITS = Limits(lock_timeout=60_000)
 _MAX_TEXT = 4_000
 _MAX_ID = 2**63 - 1
-_KINDS = {"instance": "an instance", "business_key": "a business key", "definition": "a process definition"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +79,36 @@ def on_hold(lane: Lane, move: Move, trees: Mapping[int, Sequence[int]]) -> dict[
     if not held.any:
         return {}
     sides = [lane.session(side) for side in ("primary", "backup")]
-    family = _Family(held)
-    family.explore(sides, trees)
-    return family.reports(trees)
+    families: Families[int] = Families()
+    for root, members in trees.items():
+        for member in members:
+            families.join(root, member)
+    families.explore(lambda ids: _relatives(sides, held, ids))
+    for text in held.instances:
+        if text.isdecimal():
+            families.hold(int(text))
+    return {root: _report(root, *found) for root, found in families.held(trees).items()}
+
+
+def _relatives(
+    sides: Sequence[psycopg.Connection[Any]], held: Holds, ids: Sequence[int]
+) -> list[tuple[int, int | None, str | None]]:
+    """Instances, parents and children, in both databases."""
+    asked = {
+        "ids": array_literal(ids),
+        "definitions": sorted(held.definitions),
+        "business_keys": sorted(held.business_keys),
+    }
+    found: list[tuple[int, int | None, str | None]] = []
+    for side in sides:
+        with side.transaction():
+            found += side.execute(load_sql("common/hold_relatives"), asked).fetchall()
+    return found
+
+
+def _report(root: int, instance: int, kind: str) -> TreeReport:
+    detail = f"instance {instance} of its tree is on legal hold, by {KINDS[kind]}"
+    return TreeReport(root, "skipped", "on_hold", instance, detail=detail)
 
 
 def _active(lane: Lane, move: Move) -> Holds:
@@ -90,68 +117,6 @@ def _active(lane: Lane, move: Move) -> Holds:
     backup = lane.session("backup")
     with backup.transaction():
         return HoldBook(backup, "jbpm").active()
-
-
-class _Family:
-    """Who is related to whom, and who of them is on hold."""
-
-    def __init__(self, held: Holds) -> None:
-        self._held = held
-        self._elder: dict[int, int] = {}
-        self._why: dict[int, tuple[int, str]] = {}
-
-    def explore(self, sides: Sequence[psycopg.Connection[Any]], trees: Mapping[int, Sequence[int]]) -> None:
-        """Follow parents and children through both databases, until nobody new comes up."""
-        for root, members in trees.items():
-            for member in members:
-                self._join(root, member)
-        parameters = {
-            "definitions": sorted(self._held.definitions),
-            "business_keys": sorted(self._held.business_keys),
-        }
-        new = set(self._elder)
-        while new:
-            asked = {"ids": array_literal(sorted(new)), **parameters}
-            known = set(self._elder)
-            for side in sides:
-                with side.transaction():
-                    for instance, parent, held_by in side.execute(load_sql("common/hold_relatives"), asked):
-                        self._meet(instance, parent, held_by)
-            new = set(self._elder) - known
-        for text in self._held.instances:
-            if text.isdecimal() and int(text) in self._elder:
-                self._why.setdefault(self._oldest(int(text)), (int(text), "instance"))
-
-    def reports(self, trees: Mapping[int, Sequence[int]]) -> dict[int, TreeReport]:
-        """A report for each tree with a relative on hold."""
-        why = {self._oldest(elder): found for elder, found in self._why.items()}
-        reports = {}
-        for root in trees:
-            found = why.get(self._oldest(root)) if root in self._elder else None
-            if found is not None:
-                instance, kind = found
-                detail = f"instance {instance} of its tree is on legal hold, by {_KINDS[kind]}"
-                reports[root] = TreeReport(root, "skipped", "on_hold", instance, detail=detail)
-        return reports
-
-    def _meet(self, instance: int, parent: int | None, held_by: str | None) -> None:
-        self._join(instance, instance)
-        if parent is not None:
-            self._join(parent, instance)
-        if held_by is not None:
-            self._why.setdefault(self._oldest(instance), (instance, held_by))
-
-    def _join(self, one: int, other: int) -> None:
-        first, second = self._oldest(one), self._oldest(other)
-        self._elder[second] = first
-
-    def _oldest(self, instance: int) -> int:
-        elder = self._elder.setdefault(instance, instance)
-        while elder != self._elder[elder]:
-            # Each look shortens the way of the next.
-            self._elder[elder] = elder = self._elder[self._elder[elder]]
-        self._elder[instance] = elder
-        return elder
 
 
 def place(backup: DatabaseSettings, engine: EngineName, kind: Kind, value: str, *, reason: str, by: str) -> Placed:
@@ -173,7 +138,7 @@ def place(backup: DatabaseSettings, engine: EngineName, kind: Kind, value: str, 
 
 def matching(database: DatabaseSettings, hold: Hold) -> int:
     """How many jBPM instances of a database meet the hold by themselves: none may mean a mistake in writing."""
-    values = {kind: [hold.value] if hold.kind == kind else [] for kind in _KINDS}
+    values = {kind: [hold.value] if hold.kind == kind else [] for kind in KINDS}
     parameters = {f"{kind}s": found for kind, found in values.items()}
     with short_session(database, "counting what is on hold") as session:
         row = session.execute(load_sql("common/hold_matches"), parameters).fetchone()

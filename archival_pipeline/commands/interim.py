@@ -155,7 +155,7 @@ def _present(work: Cleanup) -> list[Store]:
 
 
 def _short(report: Mapping[str, Any]) -> dict[str, Any]:
-    return {**report, "failed": len(report["failed"])}
+    return {**report, "failed": len(report["failed"]), "on_hold": len(report["on_hold"])}
 
 
 def _show_sweep(console: Console, report: SweepReport) -> None:

@@ -66,15 +66,17 @@ def _clean_op(name: str, store: Store, what: str) -> OpDefinition:
             {
                 **_numbers(report),
                 "backlog": backlog.processes if backlog else 0,
+                "backlog on hold": backlog.on_hold if backlog else 0,
                 "oldest in the backlog, seconds": backlog.oldest_seconds if backlog else 0,
             }
         )
         context.log.info(
-            "interim store=%s processes=%d removed=%s failed=%d withheld=%d",
+            "interim store=%s processes=%d removed=%s failed=%d held=%d withheld=%d",
             store,
             report.processes,
             report.removed,
             len(report.failed),
+            len(report.on_hold),
             report.withheld,
         )
         if report.down is not None:
@@ -91,6 +93,7 @@ def _numbers(report: StoreReport) -> dict[str, Any]:
         "processes": report.processes,
         "bytes freed": report.bytes,
         "withheld": report.withheld,
+        "on hold": len(report.on_hold),
         "done again after a failover": report.again,
         "put off": MetadataValue.table(records, schema=columns),
     }
@@ -155,6 +158,7 @@ def sweep(context: OpExecutionContext, config: SweepConfig) -> None:
             **{f"left behind, {shape}": count for shape, count in report.found.items()},
             **{f"deleted from {place}": count for place, count in report.removed.items()},
             "within the grace period": report.young,
+            "on hold": report.on_hold,
             "bytes freed": report.bytes,
             "stale names": report.stale_names,
             "unknown keys": report.unknown,

@@ -125,10 +125,19 @@ class Archive:
         """Remember that a process has its data again."""
         self._session.execute("UPDATE interim_archive SET restored_at = now() WHERE process_id = %s", (process_id,))
 
-    def forget_older_than(self, days: int) -> int:
-        """Delete what was kept longer ago; return how many things that were."""
+    def owners_older_than(self, days: int) -> list[str]:
+        """The processes of which something was kept longer ago."""
+        rows = self._session.execute(
+            "SELECT DISTINCT process_id FROM interim_archive WHERE kept_at < now() - make_interval(days => %s)", (days,)
+        )
+        return [row[0] for row in rows.fetchall()]
+
+    def forget_older_than(self, days: int, besides: Iterable[str] = ()) -> int:
+        """Delete what was kept longer ago, but for some processes; return how many things that were."""
         return self._session.execute(
-            "DELETE FROM interim_archive WHERE kept_at < now() - make_interval(days => %s)", (days,)
+            "DELETE FROM interim_archive"
+            " WHERE kept_at < now() - make_interval(days => %s) AND process_id <> ALL(%s::text[])",
+            (days, list(besides)),
         ).rowcount
 
     def _sealed(self, item: Item, spools: ExitStack) -> _Sealed | None:

@@ -14,6 +14,7 @@ from psycopg.types.json import Jsonb
 
 from archival_pipeline.database.sqlfiles import load_sql
 from archival_pipeline.interim.engines import Ended, cursor_from
+from archival_pipeline.interim.holding import ON_HOLD
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 Store = Literal["redis", "files"]
 _CURSOR = "cursor:"
 _RUN = "run:"
+# Processes on hold that wait in one piece of work.
+_MOST_HELD = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +44,12 @@ class Backlog:
 
     Attributes:
         store: which one.
-        processes: how many are waiting.
+        processes: how many are waiting, without those on hold.
         oldest_seconds: how long the oldest has been.
         attempts: most tries that any of it has behind it.
         last_error: why it waits, as far as known.
         due: pieces of work that may be tried now.
+        on_hold: processes that wait for the release of a legal hold, and for nothing else.
     """
 
     store: str
@@ -54,6 +58,7 @@ class Backlog:
     attempts: int
     last_error: str | None
     due: int
+    on_hold: int
 
 
 class Books:
@@ -112,16 +117,25 @@ class Books:
             row = self.session.execute(load_sql("backup/interim_take"), {"store": store}).fetchone()
             yield Work(row[0], tuple(Ended.from_json(item) for item in row[1])) if row else None
 
-    def finish(self, work: Work) -> None:
-        """Strike work off."""
+    def finish(self, work: Work, besides: Sequence[Ended] = ()) -> None:
+        """Strike work off, but for what waits elsewhere."""
+        done = [one.as_json() for one in work.items if one not in besides] if besides else None
         self.session.execute(
-            "UPDATE interim_work SET finished_at = now(), last_error = NULL WHERE work_id = %s", (work.work_id,)
+            "UPDATE interim_work SET finished_at = now(), last_error = NULL,"
+            " items = coalesce(%(done)s, items) WHERE work_id = %(work_id)s",
+            {"work_id": work.work_id, "done": None if done is None else Jsonb(done)},
         )
 
     def put_off(self, work: Work, left: Sequence[Ended], error: str) -> None:
         """Leave what could not be done for later, longer each time."""
         parameters = {"work_id": work.work_id, "items": Jsonb([one.as_json() for one in left]), "error": error[:500]}
         self.session.execute(load_sql("backup/interim_put_off"), parameters)
+
+    def wait_held(self, work: Work, held: Sequence[Ended]) -> None:
+        """Let what is on hold wait apart from its work."""
+        items = Jsonb([one.as_json() for one in held])
+        parameters = {"work_id": work.work_id, "items": items, "on_hold": ON_HOLD, "most": _MOST_HELD}
+        self.session.execute(load_sql("backup/interim_wait_held"), parameters)
 
     def wait_with(self, work: Work) -> None:
         """Let everything else of its store wait as long as this work: the store is down."""
@@ -148,7 +162,7 @@ class Books:
 
     def backlog(self) -> list[Backlog]:
         """What waits, per store."""
-        return [Backlog(*row) for row in self.session.execute(load_sql("backup/interim_backlog"))]
+        return [Backlog(*row) for row in self.session.execute(load_sql("backup/interim_backlog"), {"on_hold": ON_HOLD})]
 
     def note_candidates(self, store: Store, found: Mapping[str, str]) -> dict[str, float]:
         """Remember what looks left behind (name and shape); answer how many seconds ago each was first seen so."""

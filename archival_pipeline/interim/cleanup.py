@@ -12,15 +12,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from archival_pipeline.interim.engines import Ended
+from archival_pipeline.interim.file_store import root_of
+from archival_pipeline.interim.holding import ON_HOLD
 from archival_pipeline.interim.keys import Shape
 from archival_pipeline.interim.outages import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+    from mypy_boto3_s3.type_defs import ObjectTypeDef
 
     from archival_pipeline.interim.books import Books, Store, Work
     from archival_pipeline.interim.engines import EngineReader
     from archival_pipeline.interim.file_store import FileStore
+    from archival_pipeline.interim.holding import Guard, OnHold
     from archival_pipeline.interim.judging import Judge
     from archival_pipeline.interim.keeping import Keeper
     from archival_pipeline.interim.keys import Parsed
@@ -45,6 +50,7 @@ class StoreReport:
         bytes: what they took; an estimate for Redis.
         withheld: keys that an index set lists and that stay: another process needs them, or they are none of ours.
         failed: why what is left of a process waits, by process.
+        on_hold: processes whose data stays because of a legal hold, with the reason.
         down: why the store could not be used at all; None when it could.
         again: pieces that are done again because of a failover.
     """
@@ -56,6 +62,7 @@ class StoreReport:
     bytes: int = 0
     withheld: int = 0
     failed: dict[str, str] = field(default_factory=dict)
+    on_hold: dict[str, str] = field(default_factory=dict)
     down: str | None = None
     again: int = 0
 
@@ -67,6 +74,7 @@ class StoreReport:
         self.withheld += other.withheld
         self.again += other.again
         self.failed |= other.failed
+        self.on_hold |= other.on_hold
         self.down = self.down or other.down
 
     def add(self, removed: Mapping[str, int], size: int) -> None:
@@ -84,6 +92,7 @@ class Cleanup:
         engine: reads the engine's database.
         books: what is known and what waits.
         judge: asked before every removal.
+        guard: says before every removal what is on legal hold.
         redis: None when there is no Redis.
         files: None when there is no file store.
         patience: how often a store is tried.
@@ -94,6 +103,7 @@ class Cleanup:
     engine: EngineReader
     books: Books
     judge: Judge
+    guard: Guard
     redis: RedisStore | None
     files: FileStore | None
     patience: Patience
@@ -146,18 +156,23 @@ class Cleanup:
         self._count(step, report)
 
     def _settle(self, work: Work, step: StoreReport) -> None:
+        # What has failed besides is tried earlier than what is on hold.
         left = [one for one in work.items if one.process_id in step.failed]
-        step.processes = len(work.items) - len(left)
+        held = [one for one in work.items if one.process_id in step.on_hold and one.process_id not in step.failed]
+        step.processes = len(work.items) - len(left) - len(held)
+        if held:
+            self.books.wait_held(work, held)
         if left:
             self.books.put_off(work, left, step.failed[left[0].process_id])
         else:
-            self.books.finish(work)
+            self.books.finish(work, held)
 
     def _count(self, step: StoreReport, report: StoreReport) -> None:
         report.add(step.removed, step.bytes)
         report.processes += step.processes
         report.withheld += step.withheld
         report.failed |= step.failed
+        report.on_hold |= step.on_hold
         counted = {("deleted", place): count for place, count in step.removed.items()}
         counted["bytes", step.store] = step.bytes
         counted["processes", step.store] = step.processes
@@ -165,18 +180,24 @@ class Cleanup:
 
     def _forms(self, work: Work, report: StoreReport) -> None:
         """Remove what the index sets and the start variables of these processes list."""
-        assert self.redis is not None  # noqa: S101 - its work is queued only where there is one
         report.failed.clear()
+        report.on_hold.clear()
         report.withheld = 0
+        with self.guard.removal() as on_hold:
+            self._forms_gone(work, report, on_hold)
+
+    def _forms_gone(self, work: Work, report: StoreReport, on_hold: OnHold) -> None:
+        assert self.redis is not None  # noqa: S101 - its work is queued only where there is one
         owned = {one.process_id: one for one in work.items if self.engine.owns(one.process_id)}
         members, unread = self.redis.members(list(owned))
         report.failed |= unread
         found = {process: self._keys_of(one, members.get(process, ())) for process, one in owned.items()}
-        may_go = self._judged(found, members, report)
+        may_go = self._judged(found, members, report, on_hold)
         if self.keeper is not None:
             refused = self.keeper.keep_keys(self.redis, may_go, members)
             report.failed |= refused
             may_go = {process: keys for process, keys in may_go.items() if process not in refused}
+        on_hold.require()
         removal = self.redis.remove({key for keys in may_go.values() for key in keys})
         report.add(removal.removed, removal.bytes)
         if removal.failed:
@@ -195,17 +216,24 @@ class Cleanup:
         return {key: spaces.parse(key) for key in [*members, *(key for key in named if key)]}
 
     def _judged(
-        self, found: Mapping[str, Mapping[str, Parsed]], members: Mapping[str, set[str]], report: StoreReport
+        self,
+        found: Mapping[str, Mapping[str, Parsed]],
+        members: Mapping[str, set[str]],
+        report: StoreReport,
+        on_hold: OnHold,
     ) -> dict[str, list[str]]:
-        """Those keys of each process that may go. What another process still needs is tried again later."""
+        """Those keys of each process that may go. What is on hold or another process needs is tried again later."""
         assert self.redis is not None  # noqa: S101 - as above
         keys = {key: parsed for of_one in found.values() for key, parsed in of_one.items()}
         running = self.engine.running({*found, *(owner for parsed in keys.values() for owner in parsed.owners)})
-        verdicts = self.judge.verdicts(keys, running)
+        verdicts = self.judge.verdicts(keys, running, on_hold)
+        report.on_hold |= on_hold.processes(found)
         may_go: dict[str, list[str]] = {}
         for process, of_one in found.items():
             if process in running.processes:
                 report.failed[process] = STILL_RUNS
+                continue
+            if process in report.on_hold:
                 continue
             listed = members.get(process, ())
             may_go[process] = [
@@ -215,6 +243,8 @@ class Cleanup:
                 report.withheld += len(of_one) - len(may_go[process])
                 if any(verdicts[key] == "running" for key in of_one):
                     report.failed[process] = STILL_RUNS
+                elif any(verdicts[key] == "held" for key in of_one):
+                    report.on_hold[process] = f"{ON_HOLD}: some of its keys belong to a process that is held, too"
         return may_go
 
     def _is_ours(self, parsed: Parsed, key: str, listed: Collection[str]) -> bool:
@@ -227,20 +257,29 @@ class Cleanup:
         """Remove the files of roots whose whole tree is over."""
         assert self.files is not None  # noqa: S101 - its work is queued only where there is one
         report.failed.clear()
+        report.on_hold.clear()
         roots = [one.process_id for one in work.items if self.engine.owns(one.process_id)]
         runs = self.engine.running(roots).trees
         report.failed |= dict.fromkeys(runs, STILL_RUNS)
         for page in self.files.files_of([root for root in roots if root not in runs]):
             step = len(page) if self.keeper is None else _KEPT_AT_ONCE
             for at in range(0, len(page), step):
-                part = page[at : at + step]
-                if self.keeper is not None:
-                    self.keeper.keep_files(self.files, part)
-                removal = self.files.remove(part)
-                report.add({self.files.bucket: removal.removed}, removal.bytes)
-                report.failed |= removal.failed
+                self._files_gone(page[at : at + step], report)
                 # Large files take their time, and the books hold the piece of work: not to be taken for idle.
                 self.books.now()
+
+    def _files_gone(self, part: Sequence[ObjectTypeDef], report: StoreReport) -> None:
+        assert self.files is not None  # noqa: S101 - as above
+        with self.guard.removal() as on_hold:
+            held = on_hold.processes(root_of(one) for one in part)
+            report.on_hold |= held
+            doomed = [one for one in part if root_of(one) not in held]
+            if self.keeper is not None:
+                self.keeper.keep_files(self.files, doomed)
+            on_hold.require()
+            removal = self.files.remove(doomed)
+        report.add({self.files.bucket: removal.removed}, removal.bytes)
+        report.failed |= removal.failed
 
     def _notice_failover(self, store: Store, report: StoreReport) -> bool:
         """Do the work of the last hour again when another server has become the master; whether Redis answers."""

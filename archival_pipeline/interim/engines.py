@@ -148,6 +148,30 @@ class EngineReader:
         parameters = {"keys": asked, "variables": list(START_VARIABLES)}
         return {row[0] for row in self.session.execute(self._sql("interim_named"), parameters)}
 
+    def relatives(
+        self, asked: Mapping[str, Any], archive: psycopg.Connection[Any] | None
+    ) -> list[tuple[str, str | None, str | None]]:
+        """Processes and their children, each with its parent or root and the kind of hold that it meets by itself.
+
+        Args:
+            asked: ``ids``, and what is held: ``definitions`` and ``business_keys``.
+            archive: where archived trees of jBPM are, if anywhere.
+        """
+        statement = self._sql("interim_relatives") if self.name == "camunda" else load_sql("common/hold_relatives")
+        rows = [row for side in self._sides(archive) for row in side.execute(statement, asked)]
+        return [(str(row[0]), None if row[1] is None else str(row[1]), row[2]) for row in rows]
+
+    def named_by(self, keys: Iterable[str], archive: psycopg.Connection[Any] | None) -> list[tuple[str, str]]:
+        """Which processes, over or not, name these keys, without their keyspace: pairs of key and process.
+
+        Args:
+            keys: the keys.
+            archive: where archived trees of jBPM are, if anywhere.
+        """
+        parameters = {"keys": list(keys), "variables": list(START_VARIABLES)}
+        statement = self._sql("interim_named_by") if self.name == "camunda" else load_sql("common/interim_named_by")
+        return [(row[0], row[1]) for side in self._sides(archive) for row in side.execute(statement, parameters)]
+
     def is_filled(self) -> bool:
         """Whether the engine has ever done anything."""
         row = self.session.execute(self._sql("interim_is_filled")).fetchone()
@@ -167,6 +191,9 @@ class EngineReader:
         known = cursor if follows and identity == cursor.identity else Cursor()
         started = datetime.fromisoformat(now) - self.overlap
         return replace(known, identity=identity, next_from=started.isoformat(sep=" "), next_horizon=horizon)
+
+    def _sides(self, archive: psycopg.Connection[Any] | None) -> list[psycopg.Connection[Any]]:
+        return [self.session] if archive is None else [self.session, archive]
 
     def _sql(self, name: str) -> LiteralString:
         text = load_sql(f"{_FOLDERS[self.name]}/{name}")

@@ -176,6 +176,11 @@ class FileStore:
         return answer.get("Contents", []), bool(answer.get("IsTruncated"))
 
 
+def root_of(found: ObjectTypeDef) -> str:
+    """The root under whose id a file lies."""
+    return _prefix(found["Key"])[len(FILES) : -1]
+
+
 def _prefix(key: str) -> str:
     """``process/{root}/`` of a file's key."""
     return key[: key.find("/", len(FILES)) + 1]

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Literal
 from archival_pipeline.interim.keys import OF_THE_ROOT, STARTS, Shape
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from archival_pipeline.interim.engines import EngineReader, Running
+    from archival_pipeline.interim.holding import OnHold
     from archival_pipeline.interim.keys import Parsed
 
-Verdict = Literal["over", "running", "named", "unknown"]
+Verdict = Literal["over", "running", "named", "held", "unknown"]
 """Over: may go. Running: a process it names, or its tree, runs. Named: a running process needs it for its start.
-Unknown: no shape of ours, or an id of another engine."""
+Held: it belongs to a process on legal hold. Unknown: no shape of ours, or an id of another engine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +30,15 @@ class Judge:
 
     engine: EngineReader
 
-    def verdicts(self, keys: Mapping[str, Parsed], running: Running | None = None) -> dict[str, Verdict]:
+    def verdicts(
+        self, keys: Mapping[str, Parsed], running: Running | None = None, on_hold: OnHold | None = None
+    ) -> dict[str, Verdict]:
         """What is to be done with keys, by whatever the caller calls them.
 
         Args:
             keys: what is known of them.
             running: what the engine has said about their owners a moment ago; it is asked by default.
+            on_hold: what is on hold; by default nobody asks, as long as nothing goes.
         """
         if running is None:
             running = self.engine.running(owner for parsed in keys.values() for owner in parsed.owners)
@@ -50,4 +54,13 @@ class Judge:
                 found[key] = "over" if needed_by.isdisjoint(owners) else "running"
             else:
                 found[key] = "named" if name in named else "over"
+        if on_hold is not None and on_hold.any:
+            found |= dict.fromkeys(self._held(keys, on_hold), "held")
         return found
+
+    def _held(self, keys: Mapping[str, Parsed], on_hold: OnHold) -> Iterator[str]:
+        processes = on_hold.processes(owner for parsed in keys.values() for owner in parsed.owners)
+        starts = on_hold.starts(parsed.name for parsed in keys.values() if parsed.shape in STARTS)
+        for key, (shape, owners, name) in keys.items():
+            if not processes.keys().isdisjoint(owners) or (shape in STARTS and name in starts):
+                yield key

@@ -30,6 +30,7 @@ _COUNTERS = {
 _LAST = {
     "removed": "Keys or files that the last run removed",
     "failed": "Processes or keys that the last run had to leave for later",
+    "on_hold": "Processes, or keys and files, that the last run left because of a legal hold",
     "down": "Whether a store was down at the last run",
 }
 
@@ -43,7 +44,7 @@ def status(books: Books) -> dict[str, Any]:
         {"store": store, "shape": shape, "found": found, "oldestSeconds": oldest}
         for store, shape, found, oldest in books.orphans()
     ]
-    runs = [{"what": what, "at": at, **numbers} for what, at, numbers in books.last_runs()]
+    runs = [{"what": what, "at": at, **_camel(numbers)} for what, at, numbers in books.last_runs()]
     return {
         "lastRuns": runs,
         "totals": totals,
@@ -80,8 +81,9 @@ def families(found: dict[str, Any]) -> Iterator[Metric]:
         yield counter
     yield _gauge("last_run_timestamp_seconds", "End of the last run", ["what"], found["lastRuns"], "at")
     for number, meaning in _LAST.items():
-        yield _gauge(f"last_run_{number}", meaning, ["what"], found["lastRuns"], number)
+        yield _gauge(f"last_run_{number}", meaning, ["what"], found["lastRuns"], _camel_name(number))
     yield _gauge("backlog_processes", "Processes that wait", ["store"], found["backlog"], "processes")
+    yield _gauge("backlog_on_hold", "Processes that wait for a release", ["store"], found["backlog"], "onHold")
     yield _gauge(
         "backlog_oldest_seconds", "How long the oldest has waited", ["store"], found["backlog"], "oldestSeconds"
     )
@@ -101,4 +103,8 @@ def _gauge(
 
 
 def _camel(content: dict[str, Any]) -> dict[str, Any]:
-    return {"".join(w if n == 0 else w.title() for n, w in enumerate(k.split("_"))): v for k, v in content.items()}
+    return {_camel_name(name): value for name, value in content.items()}
+
+
+def _camel_name(name: str) -> str:
+    return "".join(word if number == 0 else word.title() for number, word in enumerate(name.split("_")))

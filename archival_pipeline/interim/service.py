@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from archival_pipeline import errors
+from archival_pipeline.catalogue.holds import HoldBook
 from archival_pipeline.database.connections import Limits, connect
 from archival_pipeline.interim import metrics
 from archival_pipeline.interim.archive import Archive
@@ -23,6 +24,7 @@ from archival_pipeline.interim.books import Books
 from archival_pipeline.interim.cleanup import Cleanup
 from archival_pipeline.interim.engines import EngineReader, cursor_from
 from archival_pipeline.interim.file_store import open_files
+from archival_pipeline.interim.holding import Guard
 from archival_pipeline.interim.judging import Judge
 from archival_pipeline.interim.keeping import Keeper
 from archival_pipeline.interim.keys import Keyspaces
@@ -101,6 +103,7 @@ class Opened:
     files: FileStore | None
     sleep: Callable[[float], None]
     archive: Archive
+    guard: Guard
 
     @property
     def keeper(self) -> Keeper | None:
@@ -112,15 +115,19 @@ class Opened:
         return Restorer(self.archive, self.redis, self.files, Patience(self.sleep))
 
     def forget_expired(self) -> int:
-        """Delete what was kept for longer than it is to be; return how many things that were."""
+        """Delete what was kept for longer than it is to be, and is not on hold; return how many things that were."""
         days = self.places.keep.days if self.places.keep is not None else None
-        return self.archive.forget_older_than(days) if days is not None else 0
+        if days is None:
+            return 0
+        with self.guard.removal() as on_hold:
+            held = on_hold.processes(self.archive.owners_older_than(days)) if on_hold.any else {}
+            return self.archive.forget_older_than(days, held)
 
     def cleanup(self, stop: Callable[[], bool]) -> Cleanup:
         """What removes the data of ended processes."""
         patience = Patience(self.sleep)
         judge = Judge(self.engine)
-        return Cleanup(self.engine, self.books, judge, self.redis, self.files, patience, stop, self.keeper)
+        return Cleanup(self.engine, self.books, judge, self.guard, self.redis, self.files, patience, stop, self.keeper)
 
     def clean(self, store: Store, stop: Callable[[], bool]) -> StoreReport:
         """Do the work of one store that is due, in lanes: while one waits for a server, another one computes."""
@@ -130,6 +137,7 @@ class Opened:
             "removed": sum(report.removed.values()),
             "bytes": report.bytes,
             "failed": len(report.failed),
+            "on_hold": len(report.on_hold),
             "down": int(report.down is not None),
         }
         self.books.note_run(store, numbers)
@@ -144,8 +152,8 @@ class Opened:
 
         def lane() -> StoreReport:
             # Sessions of its own; the clients of the stores take calls from several threads.
-            with _databases(self.places) as (engine, books, archive):
-                own = replace(self, engine=engine, books=books, archive=archive)
+            with _databases(self.places) as (engine, books, archive, guard):
+                own = replace(self, engine=engine, books=books, archive=archive, guard=guard)
                 return own.cleanup(lambda: halted.is_set() or stop()).clean(store)
 
         with ThreadPoolExecutor(more) as pool:
@@ -166,6 +174,7 @@ class Opened:
             self.engine,
             self.books,
             Judge(self.engine),
+            self.guard,
             self.redis,
             self.files,
             Patience(self.sleep),
@@ -181,7 +190,7 @@ class Opened:
         if self.redis is None:
             return None
         judge, patience = Judge(self.engine), Patience(self.sleep)
-        return TokenKeeper(self.redis, judge, patience, self._rest, stop, self.places.interim.scan_count)
+        return TokenKeeper(self.redis, judge, self.guard, patience, self._rest, stop, self.places.interim.scan_count)
 
     def has_news(self) -> bool:
         """Whether a cleanup has something to do: work that is due, or processes that ended since the last one."""
@@ -210,13 +219,13 @@ def opened(places: Places, sleep: Callable[[float], None] = time.sleep) -> Itera
             redis = stack.enter_context(closing(RedisStore(open_redis(places.redis), keyspaces)))
         if places.files.configured:
             files = stack.enter_context(closing(open_files(places.files)))
-        engine, books, archive = stack.enter_context(_databases(places))
-        yield Opened(places, engine, books, redis, files, sleep, archive)
+        engine, books, archive, guard = stack.enter_context(_databases(places))
+        yield Opened(places, engine, books, redis, files, sleep, archive, guard)
 
 
 @contextmanager
-def _databases(places: Places) -> Iterator[tuple[EngineReader, Books, Archive]]:
-    """Sessions of one lane. The archive has its own: it commits while the books hold a piece of work."""
+def _databases(places: Places) -> Iterator[tuple[EngineReader, Books, Archive, Guard]]:
+    """Sessions of one lane. Archive and holds have their own: they commit while the books hold a piece of work."""
     with ExitStack() as stack:
         try:
             engine = stack.enter_context(connect(places.engine, purpose="interim", limits=_LIMITS, autocommit=True))
@@ -230,7 +239,8 @@ def _databases(places: Places) -> Iterator[tuple[EngineReader, Books, Archive]]:
                 table_prefix=places.table_prefix,
             )
             kept = stack.enter_context(connect(places.backup, purpose="interim", limits=_LIMITS, autocommit=True))
-            yield reader, Books(books), Archive(kept, Seal(places.keep or KeepSettings.model_construct()))
+            archive = Archive(kept, Seal(places.keep or KeepSettings.model_construct()))
+            yield reader, Books(books), archive, Guard(HoldBook(kept, places.engine_name), reader, kept)
         except psycopg.Error as error:
             raise errors.from_database(error, "working on interim data") from error
 

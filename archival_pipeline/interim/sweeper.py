@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from archival_pipeline.interim.books import Books, Store
     from archival_pipeline.interim.engines import EngineReader
     from archival_pipeline.interim.file_store import FileStore
+    from archival_pipeline.interim.holding import Guard, OnHold
     from archival_pipeline.interim.judging import Judge
     from archival_pipeline.interim.keeping import Keeper
     from archival_pipeline.interim.keys import Parsed
@@ -50,6 +51,7 @@ class SweepReport:
         young: found, but within the grace period.
         removed: what is gone, by keyspace and bucket; in a dry run what would be, as far as seen.
         bytes: what it took; an estimate for Redis.
+        on_hold: keys and files that were due and stay because of a legal hold.
         stale_names: names taken off the keyspace sets because no key stood behind them.
         oldest_seconds: age of the oldest that was found, since it was first found.
         failed: why something is still there.
@@ -65,6 +67,7 @@ class SweepReport:
     young: int = 0
     removed: dict[str, int] = field(default_factory=dict)
     bytes: int = 0
+    on_hold: int = 0
     stale_names: int = 0
     oldest_seconds: int = 0
     failed: dict[str, str] = field(default_factory=dict)
@@ -84,6 +87,7 @@ class Sweeper:
     Attributes:
         engine: asked whether it is the right one at all.
         books: candidates, and where to go on.
+        guard: says before every removal what is on legal hold.
         judge: asked when something is found, and again right before it goes.
         redis: None when there is no Redis.
         files: None when there is no file store.
@@ -98,6 +102,7 @@ class Sweeper:
     engine: EngineReader
     books: Books
     judge: Judge
+    guard: Guard
     redis: RedisStore | None
     files: FileStore | None
     patience: Patience
@@ -132,7 +137,8 @@ class Sweeper:
             counted = {("deleted", place): count for place, count in report.removed.items()}
             self.books.add_totals(counted | {("bytes", "sweep"): report.bytes})
             removed, failed, down = sum(report.removed.values()), len(report.failed), int(bool(report.down))
-            self.books.note_run("sweep", {"removed": removed, "bytes": report.bytes, "failed": failed, "down": down})
+            numbers = {"removed": removed, "bytes": report.bytes, "failed": failed, "on_hold": report.on_hold}
+            self.books.note_run("sweep", {**numbers, "down": down})
         return report
 
     def _redis_part(self, report: SweepReport) -> StopReason:
@@ -213,13 +219,19 @@ class Sweeper:
 
     def _remove_keys(self, space: str, due: Mapping[str, Parsed], report: SweepReport) -> None:
         """Remove keys, after asking the engine once more."""
+        with self.guard.removal() as on_hold:
+            self._keys_gone(space, due, report, on_hold)
+
+    def _keys_gone(self, space: str, due: Mapping[str, Parsed], report: SweepReport, on_hold: OnHold) -> None:
         assert self.redis is not None  # noqa: S101 - the caller has looked
-        verdicts = self.judge.verdicts(due)
+        verdicts = self.judge.verdicts(due, on_hold=on_hold)
         sure = [key for key in due if verdicts[key] == "over"]
         keys = [f"{space}:{key}" for key in sure if due[key].shape is not Shape.PROCESS_INDEX]
-        listed = self._through_indexes([due[key].owners[0] for key in sure if due[key].shape is Shape.PROCESS_INDEX])
+        indexes = [due[key].owners[0] for key in sure if due[key].shape is Shape.PROCESS_INDEX]
+        listed = self._through_indexes(indexes, on_hold)
         keys += [key for members in listed.values() for key in members]
         kept_back = self._kept(due, space, sure, listed)
+        on_hold.require()
         removal = self.redis.remove(set(keys) - set(kept_back))
         removal.failed |= kept_back
         gone = {process: [key for key in members if key not in removal.failed] for process, members in listed.items()}
@@ -227,6 +239,7 @@ class Sweeper:
         for place, count in removal.removed.items():
             report.count(report.removed, place, count)
         report.bytes += removal.bytes
+        report.on_hold += sum(verdict == "held" for verdict in verdicts.values())
         report.failed |= removal.failed
         self.books.drop_candidates("redis", [full for key in sure if (full := f"{space}:{key}") not in removal.failed])
 
@@ -246,14 +259,14 @@ class Sweeper:
         refused = self.keeper.keep_keys(self.redis, wanted, listed)
         return {key: why for process, why in refused.items() for key in wanted[process]}
 
-    def _through_indexes(self, processes: Sequence[str]) -> dict[str, list[str]]:
+    def _through_indexes(self, processes: Sequence[str], on_hold: OnHold) -> dict[str, list[str]]:
         """The members of index sets of processes that are over, without those that another process needs."""
         assert self.redis is not None  # noqa: S101 - the caller has looked
         members, _ = self.redis.members(processes)
         prefix = f"{self.redis.keyspaces.forms}:"
         bare = {key: key[len(prefix) :] for found in members.values() for key in found if key.startswith(prefix)}
         parsed = {key: parse_form(key) for key in bare.values()}
-        verdicts = self.judge.verdicts(parsed)
+        verdicts = self.judge.verdicts(parsed, on_hold=on_hold)
         may_go = {
             full
             for full, key in bare.items()
@@ -310,23 +323,30 @@ class Sweeper:
         due = self._due("files", found, report, lambda prefix: prefix)
         if not due or report.dry_run:
             return set()
-        verdicts = self.judge.verdicts(due)
-        doomed = [found for prefix in due if verdicts[prefix] == "over" for found in by_root[due[prefix].owners[0]]]
-        removal = self.patience.trying(lambda: self._files_gone(doomed))
-        report.count(report.removed, self.files.bucket, removal[0])
-        report.bytes += removal[1]
-        report.failed |= removal[2]
-        gone = {prefix for prefix in due if verdicts[prefix] == "over" and due[prefix].owners[0] not in removal[2]}
+        gone = self.patience.trying(lambda: self._files_gone(due, by_root, report))
         last = {f"{FILES}{_root(page[-1])}/"}
         self.books.drop_candidates("files", gone - last)
         return gone & last
 
-    def _files_gone(self, doomed: Sequence[ObjectTypeDef]) -> tuple[int, int, dict[str, str]]:
+    def _files_gone(
+        self, due: Mapping[str, Parsed], by_root: Mapping[str, list[ObjectTypeDef]], report: SweepReport
+    ) -> set[str]:
+        """Remove files, after asking the engine once more; return the prefixes of roots without any."""
         assert self.files is not None  # noqa: S101 - the caller has looked
-        if self.keeper is not None:
-            self.keeper.keep_files(self.files, doomed)
-        outcome = self.files.remove(doomed)
-        return outcome.removed, outcome.bytes, outcome.failed
+        with self.guard.removal() as on_hold:
+            verdicts = self.judge.verdicts(due, on_hold=on_hold)
+            sure = {prefix: due[prefix].owners[0] for prefix in due if verdicts[prefix] == "over"}
+            doomed = [found for root in sure.values() for found in by_root[root]]
+            if self.keeper is not None:
+                self.keeper.keep_files(self.files, doomed)
+            on_hold.require()
+            outcome = self.files.remove(doomed)
+        report.count(report.removed, self.files.bucket, outcome.removed)
+        report.bytes += outcome.bytes
+        held = (due[prefix].owners[0] for prefix in due if verdicts[prefix] == "held")
+        report.on_hold += sum(len(by_root[root]) for root in held)
+        report.failed |= outcome.failed
+        return {prefix for prefix, root in sure.items() if root not in outcome.failed}
 
 
 def _root(found: ObjectTypeDef) -> str:

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from archival_pipeline.interim.keys import Shape, parse_form
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from archival_pipeline.interim.judging import Judge
+    from archival_pipeline.interim.holding import Guard
+    from archival_pipeline.interim.judging import Judge, Verdict
     from archival_pipeline.interim.outages import Patience
     from archival_pipeline.interim.redis_store import RedisStore
 
@@ -34,7 +35,8 @@ class TokenReport:
 
     Attributes:
         entries: entries that were looked at.
-        tokens: entries with a token, by what is known of the entry: ``over``, ``running``, ``named``, ``unknown``.
+        tokens: entries with a token, by what is known of the entry: ``over``, ``running``, ``named``, ``held``,
+            ``unknown``. What is held is only told apart when tokens are taken out.
         expired: tokens that have expired.
         unreadable: tokens whose expiry cannot be read; they go with their entry.
         oldest_days: days since the oldest of them expired.
@@ -71,6 +73,7 @@ class TokenKeeper:
     Attributes:
         redis: the form data.
         judge: says which entries are still needed.
+        guard: says which entries are on legal hold; nothing is taken out of them.
         patience: how often a step is tried.
         rest: rests after so many keys.
         stop: asked before each step.
@@ -79,6 +82,7 @@ class TokenKeeper:
 
     redis: RedisStore
     judge: Judge
+    guard: Guard
     patience: Patience
     rest: Callable[[int], None]
     stop: Callable[[], bool]
@@ -113,17 +117,37 @@ class TokenKeeper:
         entries = [f"{prefix}{key}" for key, found in parsed.items() if found.shape is not Shape.PROCESS_INDEX]
         report.entries += len(entries)
         tokens = self.patience.trying(lambda: self.redis.fields(entries, _FIELD))
-        verdicts = self.judge.verdicts({key: parsed[key] for full in tokens if (key := full[len(prefix) :])})
+        found = {key: parsed[key] for full in tokens if (key := full[len(prefix) :])}
+        if not (scrub and tokens):
+            self._doomed(tokens, self.judge.verdicts(found), report, now, running_after_days)
+            return
+        with self.guard.removal() as on_hold:
+            verdicts = self.judge.verdicts(found, on_hold=on_hold)
+            doomed = self._doomed(tokens, verdicts, report, now, running_after_days)
+            if doomed:
+                on_hold.require()
+                report.scrubbed += self.patience.trying(lambda: self.redis.drop_fields(doomed, _FIELD))
+
+    def _doomed(
+        self,
+        tokens: Mapping[str, str],
+        verdicts: Mapping[str, Verdict],
+        report: TokenReport,
+        now: float,
+        running_after_days: int | None,
+    ) -> list[str]:
+        """Count tokens; the entries whose token nobody needs."""
+        cut = len(f"{self.redis.keyspaces.forms}:")
+        running = None if running_after_days is None else running_after_days * _DAY
         doomed = []
         for full, token in tokens.items():
-            verdict = verdicts[full[len(prefix) :]]
+            verdict = verdicts[full[cut:]]
             report.tokens[verdict] = report.tokens.get(verdict, 0) + 1
             age = self._age(token, report, now)
-            enough = 0 if verdict == "over" else None if running_after_days is None else running_after_days * _DAY
+            enough = {"over": 0, "held": None}.get(verdict, running)
             if age is not None and enough is not None and age > enough:
                 doomed.append(full)
-        if scrub and doomed:
-            report.scrubbed += self.patience.trying(lambda: self.redis.drop_fields(doomed, _FIELD))
+        return doomed
 
     def _age(self, token: str, report: TokenReport, now: float) -> float | None:
         """Seconds since it expired; None while it has not, or when nobody can tell."""

@@ -99,6 +99,7 @@ def books_place(books_database: DatabaseSettings) -> DatabaseSettings:
     with connect(books_database, purpose="empty", autocommit=True) as session:
         session.execute("TRUNCATE interim_state, interim_work, interim_candidate, interim_total")
         session.execute("TRUNCATE interim_archive CASCADE")
+        session.execute("TRUNCATE archival_hold")
     return books_database
 
 

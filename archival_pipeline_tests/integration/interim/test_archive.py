@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pyrage
 import pytest
 
+from archival_pipeline.archival import holding
 from archival_pipeline.errors import ArchivalError, ConfigurationError
 from archival_pipeline.interim.archive import Archive
 from archival_pipeline.settings_interim import KeepSettings
@@ -199,3 +200,19 @@ def test_what_is_too_old_is_forgotten(stage: Stage, keep: KeepSettings) -> None:
     with stage.opened() as everything:
         assert everything.forget_expired() == 1
     assert (stage.restore("1").nothing_kept, stage.restore("2").processes) == (1, 1)
+
+
+def test_i13_copies_of_a_process_on_hold_are_kept(stage: Stage, keep: KeepSettings) -> None:
+    stage = stage.keeping(keep.model_copy(update={"days": 30}))
+    for process in ("1", "2"):
+        stage.engine.start(process)
+        stage.data.task_form(process)
+        stage.engine.end(process)
+    stage.clean()
+    placed = holding.place(stage.places.backup, "jbpm", "instance", "1", reason="case 12", by="a lawyer")
+    with stage.books() as books:
+        books.session.execute("UPDATE interim_archive SET kept_at = now() - interval '31 days'")
+    with stage.opened() as everything:
+        assert everything.forget_expired() == 1
+        holding.release(stage.places.backup, placed.hold.hold_id, reason="case closed", by="a lawyer")
+        assert everything.forget_expired() == 1
