@@ -99,7 +99,11 @@ def books_place(books_database: DatabaseSettings) -> DatabaseSettings:
     with connect(books_database, purpose="empty", autocommit=True) as session:
         session.execute("TRUNCATE interim_state, interim_work, interim_candidate, interim_total")
         session.execute("TRUNCATE interim_archive CASCADE")
-        session.execute("TRUNCATE archival_hold")
+        # Holds cannot be removed, only released.
+        session.execute(
+            "UPDATE archival_hold SET released_at = now(), released_by = 'a test', release_reason = 'the end'"
+            " WHERE released_at IS NULL"
+        )
     return books_database
 
 
