@@ -119,11 +119,12 @@ class Books:
 
     def finish(self, work: Work, besides: Sequence[Ended] = ()) -> None:
         """Strike work off, but for what waits elsewhere."""
-        done = [one.as_json() for one in work.items if one not in besides] if besides else None
+        left_out = set(besides)
+        done = [one.as_json() for one in work.items if one not in left_out]
         self.session.execute(
-            "UPDATE interim_work SET finished_at = now(), last_error = NULL,"
-            " items = coalesce(%(done)s, items) WHERE work_id = %(work_id)s",
-            {"work_id": work.work_id, "done": None if done is None else Jsonb(done)},
+            "UPDATE interim_work SET finished_at = now(), last_error = NULL, items = coalesce(%(done)s, items),"
+            " item_count = %(count)s WHERE work_id = %(work_id)s",
+            {"work_id": work.work_id, "done": Jsonb(done) if left_out else None, "count": len(done)},
         )
 
     def put_off(self, work: Work, left: Sequence[Ended], error: str) -> None:
