@@ -119,6 +119,20 @@ MUTATIONS = (
         "    if move:\n        return report",
         (f"{_FAULTS}/test_f15_engine.py", "-k", "test_i3_a_tree_that_lives_again"),
     ),
+    Mutation(
+        "every row that was copied with several batches belongs to one of them",
+        "archival/together.py",
+        "    if counted != written.rows:",
+        "    if not counted:",
+        ("archival_pipeline_tests/integration/archival/test_together.py", "-k", "test_i3"),
+    ),
+    Mutation(
+        "what is on legal hold stays",
+        "archival/removal.py",
+        "    return found | holding.on_hold(lane, move, several)",
+        "    return found",
+        ("archival_pipeline_tests/integration/archival/test_holds.py",),
+    ),
 )
 
 
