@@ -24,7 +24,7 @@ from archival_pipeline_tests.support.processes import wait_until
 
 if TYPE_CHECKING:
     from archival_pipeline.archival.holding import Placed
-    from archival_pipeline.catalogue.holds import Kind
+    from archival_pipeline.catalogue.holds import EngineName, Kind
     from archival_pipeline.interim.books import Backlog
     from archival_pipeline_tests.support.databases import TestDatabases
     from archival_pipeline_tests.support.interim import Stage
@@ -218,7 +218,7 @@ def test_without_a_hold_nobody_asks_for_relatives(stage: Stage, monkeypatch: pyt
     filled(stage, "1")
     stage.engine.end("1")
     with connect(stage.places.backup, purpose="holds", autocommit=True) as session:
-        other = "camunda" if stage.engine.name == "jbpm" else "jbpm"
+        other: EngineName = "camunda" if stage.engine.name == "jbpm" else "jbpm"
         holding.place(stage.places.backup, other, "instance", "1", reason="case 12", by="a lawyer")
         assert not HoldBook(session, stage.engine.name).active().any
 
