@@ -120,11 +120,15 @@ class Books:
     def finish(self, work: Work, besides: Sequence[Ended] = ()) -> None:
         """Strike work off, but for what waits elsewhere."""
         left_out = set(besides)
-        done = [one.as_json() for one in work.items if one not in left_out]
+        done = [one for one in work.items if one not in left_out] if left_out else work.items
         self.session.execute(
             "UPDATE interim_work SET finished_at = now(), last_error = NULL, items = coalesce(%(done)s, items),"
             " item_count = %(count)s WHERE work_id = %(work_id)s",
-            {"work_id": work.work_id, "done": Jsonb(done) if left_out else None, "count": len(done)},
+            {
+                "work_id": work.work_id,
+                "done": Jsonb([one.as_json() for one in done]) if left_out else None,
+                "count": len(done),
+            },
         )
 
     def put_off(self, work: Work, left: Sequence[Ended], error: str) -> None:

@@ -133,6 +133,13 @@ MUTATIONS = (
         "    return found",
         ("archival_pipeline_tests/integration/archival/test_holds.py",),
     ),
+    Mutation(
+        "interim data on legal hold stays",
+        "interim/judging.py",
+        "        if on_hold is not None and on_hold.any:",
+        "        if on_hold is None:",
+        ("archival_pipeline_tests/integration/interim/test_holds.py", "-k", "test_i13"),
+    ),
 )
 
 
