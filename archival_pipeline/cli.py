@@ -98,7 +98,7 @@ for command in (
     cli.add_command(command)
 variables.variables.add_command(stored_variables.stored)
 
-for command in (cleanup_archive.migrate, cleanup_archive.archived, cleanup_archive.restore):
+for command in (cleanup_archive.migrate, cleanup_archive.archived, cleanup_archive.restore, cleanup_archive.expire):
     cleanup.cleanup.add_command(command)
 
 

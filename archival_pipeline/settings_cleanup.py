@@ -20,6 +20,7 @@ WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", 
 _TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)([+-](?:0\d|1[0-4])[0-5]\d)?")
 _DURATION = re.compile(r"P(\d+)D|(\d+)")
 _MOST_DAYS = 2**31 - 1
+_LONGEST_ARCHIVE = 36_500
 
 Strategy = Literal["removalTimeBased", "endTimeBased"]
 RemovalTimeStrategy = Literal["start", "end", "none"]
@@ -90,6 +91,7 @@ class CleanupSettings(_Environment):
 
     metrics_time_to_live: str | None = Field(None, validation_alias=_named("taskMetricsTimeToLive"))
     archive_before_delete: bool = Field(False, validation_alias=_named("historyCleanupArchiveBeforeDelete"))
+    archive_time_to_live: str | None = Field(None, validation_alias=_named("historyArchiveTimeToLive"))
     holds: Annotated[LegalHolds, NoDecode] = Field(LegalHolds(), validation_alias=_named("historyCleanupHolds"))
 
     monday_opens: str | None = Field(None, validation_alias=_named("mondayHistoryCleanupBatchWindowStartTime"))
@@ -116,6 +118,19 @@ class CleanupSettings(_Environment):
     def metric_days(self) -> int | None:
         """How long metrics of tasks stay; None for ever."""
         return None if self.metrics_time_to_live is None else days_of(self.metrics_time_to_live)
+
+    @property
+    def archive_days(self) -> int | None:
+        """How long archived history stays in the backup; None for ever."""
+        return None if self.archive_time_to_live is None else days_of(self.archive_time_to_live)
+
+    @field_validator("archive_time_to_live")
+    @classmethod
+    def _archive_duration(cls, given: str | None) -> str | None:
+        if given is not None and not 1 <= days_of(given) <= _LONGEST_ARCHIVE:
+            message = f"must be P1D to P{_LONGEST_ARCHIVE}D"
+            raise ValueError(message)
+        return given
 
     @field_validator("time_to_live", "metrics_time_to_live")
     @classmethod

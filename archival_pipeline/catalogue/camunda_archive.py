@@ -99,3 +99,9 @@ def twins(engine: LiveSchema, table_prefix: str) -> tuple[Twin, ...]:
         Twin(by_name[bound.name], replace(bound, name=table_prefix + by_name[bound.name].name), bound)
         for bound in bind(CAMUNDA, renamed(engine, table_prefix), ClobMode.TEXT).tables
     )
+
+
+def kept_tables(backup: LiveSchema) -> dict[str, BoundTable]:
+    """The backup's own tables of the history by plain name, in the order in which their rows are removed."""
+    by_name = {archived(table.name): table.name for table in HISTORY_TABLES}
+    return {by_name[bound.name]: bound for bound in bind(CAMUNDA, backup, ClobMode.TEXT).tables}

@@ -79,7 +79,7 @@ def run_now(*, agreed: bool, immediate: bool, mode: str, archive: bool) -> int:
     _require(agreed=agreed)
     settings, own = configured()
     target = Target(load_archive(), str(uuid.uuid4())) if archive or own.archive_before_delete else None
-    around = _around(settings, own, immediate=immediate)
+    around = surroundings(settings, own, immediate=immediate)
     outcome = clean(settings, own, around, mode=mode, target=target, backup=load_backup())
     numbers = {_camel(name): value for name, value in metrics.numbers(outcome).items()}
 
@@ -101,7 +101,7 @@ def backfill(*, agreed: bool, immediate: bool, dry_run: bool) -> None:
     """Compute missing removal times of history that has ended, from its end and the time to live."""
     _require(agreed=agreed or dry_run)
     settings, own = configured()
-    around = _around(settings, own, immediate=immediate or dry_run)
+    around = surroundings(settings, own, immediate=immediate or dry_run)
     done = backfill_removal_time(settings, own, around, dry_run=dry_run)
     document = {"hierarchies": done.roots, "rowsPerTable": dict(done.rows), "dryRun": dry_run, "stopped": done.stopped}
 
@@ -121,7 +121,7 @@ def orphans(*, agreed: bool, immediate: bool, remove: bool) -> None:
     settings, own = configured()
     if remove:
         _require(agreed=agreed)
-        around = _around(settings, own, immediate=immediate)
+        around = surroundings(settings, own, immediate=immediate)
         kept = as_held(own, load_backup())
         if own.archive_before_delete:
             gone = archive_orphans(settings, kept, around, Target(load_archive(), str(uuid.uuid4())))
@@ -165,7 +165,8 @@ def _require(*, agreed: bool) -> None:
         raise click.UsageError(message)
 
 
-def _around(settings: CamundaSettings, own: CleanupSettings, *, immediate: bool) -> Surroundings:
+def surroundings(settings: CamundaSettings, own: CleanupSettings, *, immediate: bool) -> Surroundings:
+    """Real time, until the window's end."""
     closing = deadline(WeeklyWindows.of(own, settings.time_zone), _now(), immediate=immediate)
     return Surroundings(clock=_now, sleep=time.sleep, deadline=closing)
 

@@ -1,4 +1,4 @@
-"""Commands for history that was archived before it was removed: migrate, archived, restore."""
+"""Commands for history that was archived before it was removed: migrate, archived, restore, expire."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pydantic.alias_generators import to_camel
 
 from archival_pipeline.commands import cleanup as shared
 from archival_pipeline.commands.output import ExitCode, JsonCommand, answer, table
-from archival_pipeline.history.cleanup.archive import opening, service
+from archival_pipeline.errors import ConfigurationError
+from archival_pipeline.history.cleanup.archive import expiring, opening, service
 from archival_pipeline.history.cleanup.archive.opening import Target
 from archival_pipeline.history.cleanup.running import Surroundings
 from archival_pipeline.settings_cleanup import load_archive
@@ -98,3 +99,42 @@ def restore(
 
     answer(document, show)
     return ExitCode.QUARANTINED if done.refused else ExitCode.OK
+
+
+@click.command(cls=JsonCommand)
+@click.option("--dry-run", is_flag=True, help="Only count what would go.")
+@click.option("--yes", "agreed", is_flag=True, help="Do it; without this the command refuses.")
+@click.option("--immediate", is_flag=True, help="Run outside the window too, and past its end.")
+def expire(*, dry_run: bool, agreed: bool, immediate: bool) -> int:
+    """Remove archived history for good that has outlived `historyArchiveTimeToLive`; `--dry-run` counts it.
+
+    Exit code 4 if some has outlived it and waits for a person.
+    """
+    if not (agreed or dry_run):
+        message = "This removes archived history for good: say --yes. With --dry-run it only counts."
+        raise click.UsageError(message)
+    settings, own = shared.configured()
+    if own.archive_days is None:
+        raise ConfigurationError(
+            "Archived history has no time to live, so it never expires.", resolve="Set historyArchiveTimeToLive."
+        )
+    around = shared.surroundings(settings, own, immediate=immediate or dry_run)
+    done = expiring.expire(settings, own, around, Target(load_archive(), ""), dry_run=dry_run)
+
+    def show(console: Console) -> None:
+        shared.show_rows(console, "Rows that would go" if dry_run else "Rows that went", done.rows)
+        console.print(f"Hierarchies: {done.hierarchies}. Sets of rows: {done.loose}. On hold: {done.held}.")
+        console.print(f"With a problem: {done.problems}. Left over: {done.left}.")
+
+    document = {
+        "dryRun": dry_run,
+        "hierarchies": done.hierarchies,
+        "setsOfRows": done.loose,
+        "rowsPerTable": dict(done.rows),
+        "onHold": done.held,
+        "withProblem": done.problems,
+        "leftOver": done.left,
+        "stopped": done.stopped,
+    }
+    answer(document, show)
+    return ExitCode.QUARANTINED if done.problems else ExitCode.OK

@@ -43,6 +43,7 @@ from archival_pipeline.defs.ops import reported
 from archival_pipeline.errors import ConfigurationError
 from archival_pipeline.history.cleanup import metrics
 from archival_pipeline.history.cleanup.archive.broom import archive_orphans
+from archival_pipeline.history.cleanup.archive.expiring import Expired, expire
 from archival_pipeline.history.cleanup.archive.opening import Target
 from archival_pipeline.history.cleanup.backfill import backfill_removal_time
 from archival_pipeline.history.cleanup.keeping import as_held
@@ -56,6 +57,7 @@ from archival_pipeline.settings_cleanup import CleanupSettings, load_archive, lo
 
 _JOB = "history_cleanup"
 ASSET = AssetKey(["camunda", "history"])
+ARCHIVE = AssetKey(["camunda", "archive"])
 _LEFT_OVER = "left over"
 # A run stops itself at the window's end; monitoring ends one that did not, this many seconds later.
 _GRACE_SECONDS = 600
@@ -101,13 +103,25 @@ def clean_history(context: OpExecutionContext, config: CleanupConfig) -> None:
         settings, cleanup = configured()
         if config.dryRun:
             kept = as_held(cleanup, load_backup())
-            _show_forecast(context, forecast(settings, kept, started, rows_per_second=_last_rate(context)))
+            found = _forecast_of(forecast(settings, kept, started, rows_per_second=_last_rate(context)))
+            if cleanup.archive_days is not None:
+                found |= _archive_numbers(
+                    expire(
+                        settings,
+                        cleanup,
+                        Surroundings(clock=_now, sleep=time.sleep),
+                        Target(load_archive(), context.run_id),
+                        dry_run=True,
+                    )
+                )
+            context.add_output_metadata(found)
             return
         closing = deadline(WeeklyWindows.of(cleanup, settings.time_zone), started, immediate=config.immediate)
         around = Surroundings(clock=_now, sleep=time.sleep, deadline=closing, progress=_teller(context))
         target = None
         if config.archiveBeforeDelete or cleanup.archive_before_delete:
             target = Target(load_archive(), context.run_id)
+        kept_in = Target(load_archive(), context.run_id) if cleanup.archive_days is not None else None
         extra: dict[str, Any] = {"archived before removal": target is not None}
         if config.backfillRemovalTime:
             extra["hierarchies given a removal time"] = backfill_removal_time(settings, cleanup, around).roots
@@ -121,6 +135,11 @@ def clean_history(context: OpExecutionContext, config: CleanupConfig) -> None:
             )
             extra["removed orphans"] = gone.total()
     _show(context, outcome, extra, metrics.window_used(outcome, started, closing))
+    if kept_in is not None:
+        # Last, and when the cleanup's own numbers are kept already.
+        with reported():
+            expired = expire(settings, cleanup, around, kept_in)
+        context.log_event(AssetMaterialization(asset_key=ARCHIVE, metadata=_archive_numbers(expired)))
 
 
 def configured(*, for_removal: bool = True) -> tuple[CamundaSettings, CleanupSettings]:
@@ -157,19 +176,30 @@ def _show(context: OpExecutionContext, outcome: Outcome, extra: dict[str, Any], 
     context.log_event(AssetMaterialization(asset_key=ASSET, metadata=found))
 
 
-def _show_forecast(context: OpExecutionContext, found: Forecast) -> None:
+def _archive_numbers(expired: Expired) -> dict[str, Any]:
+    rows = [(name, count) for name, count in sorted(expired.rows.items()) if count]
+    return {
+        "expired archived hierarchies": expired.hierarchies,
+        "expired sets of rows": expired.loose,
+        "expired archived rows": expired.rows.total(),
+        "archived, expired and on hold": expired.held,
+        "archived, expired, with a problem": expired.problems,
+        "archived, expired, left over": expired.left,
+        "archived rows per table": table(("table", "rows"), rows),
+    }
+
+
+def _forecast_of(found: Forecast) -> dict[str, Any]:
     columns = ("definition", "version", "time to live", "finished", "cleanable")
     lines = [(d.key, d.version, d.history_time_to_live, d.finished, d.cleanable) for d in found.definitions]
-    context.add_output_metadata(
-        {
-            "hierarchies that would go": found.hierarchies,
-            "rows, estimated": sum(found.rows.values()),
-            "bytes, estimated": found.size,
-            **({"seconds, estimated": round(found.seconds, 1)} if found.seconds is not None else {}),
-            "cleanable": table(columns, lines),
-            "rows per table": table(("table", "rows"), list(found.rows.items())),
-        }
-    )
+    return {
+        "hierarchies that would go": found.hierarchies,
+        "rows, estimated": sum(found.rows.values()),
+        "bytes, estimated": found.size,
+        **({"seconds, estimated": round(found.seconds, 1)} if found.seconds is not None else {}),
+        "cleanable": table(columns, lines),
+        "rows per table": table(("table", "rows"), list(found.rows.items())),
+    }
 
 
 def table(columns: tuple[str, ...], lines: list[Any]) -> MetadataValue[Any]:

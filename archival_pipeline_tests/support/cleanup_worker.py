@@ -1,9 +1,9 @@
 """A cleanup in a process of its own that kills itself, as by `kill -9`, before a statement.
 
-``python -m archival_pipeline_tests.support.cleanup_worker clean|archive|restore POINT MOMENT`` with the settings in the
-environment; ``archive`` and ``restore`` need those of the backup too, and count what both sides are sent, beginnings
-and commits included. A point is ``@n`` for the n-th statement, or ``text@n+m``: m statements after the n-th that has
-the text.
+``python -m archival_pipeline_tests.support.cleanup_worker WORK POINT MOMENT`` with the settings in the environment. The
+work is ``clean``, ``archive``, ``restore`` or ``expire``; all but the first need the settings of the backup too, and
+count what both sides are sent, beginnings and commits included. A point is ``@n`` for the n-th statement, or
+``text@n+m``: m statements after the n-th that has the text.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 import psycopg
 
-from archival_pipeline.history.cleanup.archive import service
+from archival_pipeline.history.cleanup.archive import expiring, service
 from archival_pipeline.history.cleanup.archive.opening import Target
 from archival_pipeline.history.cleanup.running import Surroundings, clean
 from archival_pipeline.settings import BackupSettings, read_part
@@ -55,10 +55,13 @@ def main() -> None:
     _watch(point, commands=work != "clean")
     settings = load_camunda()
     assert settings is not None
-    cleanup, around = cleanup_settings(historyCleanupBatchSize=_BATCH), Surroundings(lambda: moment, time.sleep)
+    cleanup = cleanup_settings(historyCleanupBatchSize=_BATCH, historyArchiveTimeToLive="P30D")
+    around = Surroundings(lambda: moment, time.sleep)
     target = Target(read_part(BackupSettings), "killed") if work != "clean" else None
     if work == "restore" and target is not None:
         service.restore(settings, cleanup, around, target, service.Wanted(everything=True))
+    elif work == "expire" and target is not None:
+        expiring.expire(settings, cleanup, around, target)
     else:
         clean(settings, cleanup, around, target=target)
     print(point.passed)

@@ -64,6 +64,10 @@ SETTINGS: dict[str, str] = {
         "Whether history is archived in the backup database (`BPM_BACKUP_DB_…`) before it is removed, see"
         " [history-cleanup.md](history-cleanup.md#archive-before-removal)."
     ),
+    "historyArchiveTimeToLive": (
+        "`P<n>D` or days, from P1D: how long archived history stays in the backup from its archiving on; without it for"
+        " ever, see [history-cleanup.md](history-cleanup.md#how-long-it-is-kept)."
+    ),
     "historyCleanupHolds": "What stays whatever its age, see [history-cleanup.md](history-cleanup.md#holds).",
     **{
         f"{day}HistoryCleanupBatchWindow{edge}Time": f"Same, on {day.capitalize()}s only."

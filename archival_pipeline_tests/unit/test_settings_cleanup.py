@@ -25,6 +25,7 @@ def test_defaults(environment: MonkeyPatch) -> None:
     assert (found.time_to_live, found.default_days) == ("P1D", 1)
     assert (found.opens, found.closes) == ("20:00", "22:00")
     assert (found.degree_of_parallelism, found.batch_size) == (1, 500)
+    assert found.archive_days is None
 
 
 @pytest.mark.parametrize(
@@ -50,6 +51,9 @@ def test_defaults(environment: MonkeyPatch) -> None:
         ("historyCleanupBatchSize", "0"),
         ("historyCleanupBatchSize", "501"),
         ("historyCleanupArchiveBeforeDelete", "later"),
+        ("historyArchiveTimeToLive", "P0D"),
+        ("historyArchiveTimeToLive", "P1M"),
+        ("historyArchiveTimeToLive", "P36501D"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_name(environment: MonkeyPatch, name: str, value: str) -> None:

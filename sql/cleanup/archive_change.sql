@@ -5,6 +5,6 @@ SET
     operation = %(operation)s,
     state = %(state)s,
     engine_transaction = %(transaction)s,
-    problem = coalesce(%(problem)s, CASE WHEN %(state)s NOT IN ('deleted', 'discarded') THEN problem END),
+    problem = coalesce(%(problem)s, CASE WHEN %(state)s NOT IN ('deleted', 'discarded', 'expired') THEN problem END),
     changed_at = now()
 WHERE unit_id = ANY(%(units)s) AND operation = %(old_operation)s AND state = %(old_state)s

@@ -21,4 +21,4 @@ ON CONFLICT (unit_id) DO UPDATE SET
     problem = NULL,
     copied_at = now(),
     changed_at = now()
-WHERE u.state = 'discarded' OR (u.operation = 'restore' AND u.state = 'deleted')
+WHERE u.state IN ('discarded', 'expired') OR (u.operation = 'restore' AND u.state = 'deleted')

@@ -12,6 +12,7 @@
     recovery     takes up what a dead run left open
     lane         all of this for one page of roots: what a run of the cleanup calls
     restoring    the way back
+    expiring     removes from the backup for good what has outlived its time there
 
 The life of a row: it stands in the engine; a copy stands in the backup and the ledger says ``copied``; the engine's row
 goes in a transaction whose number the ledger knows (``deleting``); the ledger says ``deleted``, and the backup has the

@@ -1,8 +1,9 @@
 """The ledger of the archive: one row per unit with its state, in the backup database.
 
 A backup goes ``copied`` → ``deleting`` → ``deleted``, or ``discarded`` where the copy was taken back; a restore
-``copying`` → ``copied`` → ``deleted``. ``deleting`` of a backup and ``copying`` of a restore name the engine's
-transaction that was about to commit, because the ledger cannot commit with it. Not here: what is done to get on.
+``copying`` → ``copied`` → ``deleted``; what has outlived its time in the backup is ``expired``. ``deleting`` of a
+backup and ``copying`` of a restore name the engine's transaction that was about to commit, because the ledger cannot
+commit with it. Not here: what is done to get on.
 """
 
 from __future__ import annotations
@@ -18,18 +19,21 @@ from archival_pipeline.history.cleanup.archive.units import Unit, ids_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
 
     from archival_pipeline.history.cleanup.database import Session
+    from archival_pipeline.settings_cleanup import LegalHolds
 
 COPIED = ("backup", "copied")
 REMOVING = ("backup", "deleting")
 ARCHIVED = ("backup", "deleted")
 DISCARDED = ("backup", "discarded")
+EXPIRED = ("backup", "expired")
 RETURNING = ("restore", "copying")
 RETURNED = ("restore", "copied")
 RESTORED = ("restore", "deleted")
 # In none of these the backup holds a row of the unit.
-NOT_HERE = (DISCARDED, RESTORED)
+NOT_HERE = (DISCARDED, RESTORED, EXPIRED)
 
 
 def units(session: Session, ids: Sequence[str]) -> dict[str, Unit]:
@@ -45,6 +49,36 @@ def pages_of_open(session: Session, size: int) -> Iterator[list[Unit]]:
 def pages_of_wanted(session: Session, size: int, wanted: dict[str, Any]) -> Iterator[list[Unit]]:
     """Units that the backup holds alone and that somebody asks for, page by page."""
     return _pages(session, "archive_wanted", {"size": size, **wanted})
+
+
+def pages_of_expired(session: Session, size: int, before: datetime) -> Iterator[list[Unit]]:
+    """Units that the backup has held alone since before a moment, page by page, oldest first."""
+    after: tuple[datetime | str, str] = ("-infinity", "")
+    while True:
+        values = {"size": size, "before": before, "after": after[0], "unit": after[1]}
+        page = session.execute(load_sql("cleanup/archive_expired"), values).fetchall()
+        if not page:
+            return
+        after = page[-1]
+        yield list(units(session, [unit_id for _, unit_id in page]).values())
+
+
+def count_expired(session: Session, before: datetime) -> tuple[int, int]:
+    """How many such units there are, and how many more that wait with a problem."""
+    row = session.execute(load_sql("cleanup/archive_expired_count"), {"before": before}).fetchone()
+    assert row is not None  # noqa: S101 - an aggregate returns one row
+    return int(row[0]), int(row[1])
+
+
+def on_hold(session: Session, ids: Sequence[str], held: LegalHolds) -> set[str]:
+    """Those of these hierarchies that a hold of any member keeps."""
+    values = {
+        "units": list(ids),
+        "instances": held.instances,
+        "business_keys": held.businessKeys,
+        "definitions": held.definitions,
+    }
+    return {row[0] for row in session.execute(load_sql("cleanup/archive_held"), values)}
 
 
 def record(session: Session, copied: Sequence[Unit], run_id: str) -> None:

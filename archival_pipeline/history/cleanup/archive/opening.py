@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from psycopg import sql
 
 from archival_pipeline.catalogue import backup_tables, preflight_servers
-from archival_pipeline.catalogue.camunda_archive import CAMUNDA, Twin, renamed, twins
+from archival_pipeline.catalogue.camunda_archive import CAMUNDA, Twin, kept_tables, renamed, twins
 from archival_pipeline.catalogue.indexes import read_indexes
 from archival_pipeline.catalogue.preflight_rights import Operation
 from archival_pipeline.database import migrations
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from archival_pipeline.settings_camunda import CamundaSettings
 
 _LIMITS = Limits(lock_timeout=5_000, statement_timeout=300_000, idle_in_transaction=120_000)
+# Only byte arrays of the history ever came to the backup.
+_KEPT = sql.SQL("true")
 _MIGRATE = "run `archival-pipeline cleanup migrate`"
 
 
@@ -122,6 +124,20 @@ def check(
     return bound(engine, live, target.run_id)
 
 
+def check_kept(engine: Engine, engine_session: Session, backup_session: Session, target: Target) -> Side:
+    """Look at the backup alone, and return all that it keeps, also of tables that the engine has no more.
+
+    Raises:
+        PreflightError: the backup is behind this release, or keeps the history of another engine.
+    """
+    if not migrations.is_current(target.backup, "backup"):
+        raise PreflightError([f"the backup database is not at the newest migration: {_MIGRATE}"])
+    findings = _pairing(_identity(engine.settings, read_server(engine_session)), backup_session)
+    if findings:
+        raise PreflightError(findings)
+    return Side(kept_tables(read_schema(backup_session)), archive=True, spared=_KEPT)
+
+
 def bound(engine: Engine, live: LiveSchema, run_id: str) -> Archive:
     """Both sides with the columns that the engine has."""
     found = twins(live, engine.settings.table_prefix)
@@ -129,8 +145,7 @@ def bound(engine: Engine, live: LiveSchema, run_id: str) -> Archive:
         twins=found,
         run_id=run_id,
         engine=Side({twin.history.name: twin.engine for twin in found}, archive=False, spared=of_history(engine)),
-        # Only byte arrays of the history ever came here.
-        backup=Side({twin.history.name: twin.backup for twin in found}, archive=True, spared=sql.SQL("true")),
+        backup=Side({twin.history.name: twin.backup for twin in found}, archive=True, spared=_KEPT),
     )
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _HIERARCHIES = 6
 _SESSIONS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
 _OPEN = "SELECT unit_id, members FROM cleanup_archive_unit WHERE state IN ('copying', 'copied', 'deleting')"
+_STANDING = "SELECT unit_id FROM cleanup_archive_unit WHERE state = 'deleted' AND kind = 'hierarchy'"
 _ROOTS = "SELECT DISTINCT root_proc_inst_id_ FROM {} WHERE root_proc_inst_id_ = ANY(%s)"
 _TABLES = ("act_hi_procinst", "act_hi_actinst", "act_hi_detail", "act_hi_varinst", "act_ge_bytearray", "act_hi_decinst")
 
@@ -129,6 +130,36 @@ def test_killed_while_restoring_the_next_restore_ends_like_an_undisturbed_one(
     before = pair.engine_content()
     pair.run()
     assert restore_and_finish(pair, before, point) == -signal.SIGKILL
+
+
+def expire_and_finish(pair: Pair, point: str) -> int:
+    pair.execute_backup("UPDATE cleanup_archive_unit SET changed_at = '2000-01-01'")
+    engine, archive = pair.engine_content(), pair.archive_content()
+    code = killed_at(point, pair, "expire")
+    left = pair.archive_content()
+    assert pair.engine_content() == engine
+    with connect(pair.backup, purpose="test") as session:
+        standing = {row[0] for row in session.execute(_STANDING)}
+        assert not session.execute(_OPEN).fetchall()
+    for table in _TABLES:
+        known = roots_of(pair.backup, f"camunda_{table}", pair)
+        assert known == standing & set(pair.scene.roots), "whole or gone, as the ledger says"
+    assert all(rows.items() <= archive[table].items() for table, rows in left.items())
+    assert killed_at("never@1", pair, "expire") == 0
+    assert not any(pair.archive_content().values())
+    assert pair.states() == {("backup", "expired")}
+    assert pair.engine_content() == engine
+    return code
+
+
+# Before the ledger changes; before the first row goes; in the middle of a later batch; before a commit.
+@pytest.mark.parametrize("point", ["state=expired@1", "state=expired@1+2", "DELETE@30", "state=expired@2", "COMMIT@3"])
+def test_killed_while_archived_history_expires_each_hierarchy_is_whole_or_gone(
+    primary_database: DatabaseSettings, backup_database: DatabaseSettings, point: str
+) -> None:
+    pair = Pair.make(primary_database, backup_database, hierarchies=_HIERARCHIES)
+    pair.run()
+    assert expire_and_finish(pair, point) == -signal.SIGKILL
 
 
 @pytest.mark.slow

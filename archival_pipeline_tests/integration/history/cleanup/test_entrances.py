@@ -12,6 +12,7 @@ from dagster import DagsterInstance
 
 from archival_pipeline.cli import cli
 from archival_pipeline.commands import output
+from archival_pipeline.database.connections import connect
 from archival_pipeline.history.cleanup.archive import opening
 from archival_pipeline.history.cleanup.orphans import find_orphans
 from archival_pipeline_tests.support.archive import environment_of
@@ -138,6 +139,29 @@ def test_archive_commands(
     assert output.run(cli, ["cleanup", "restore", "--all", "--json"]) == output.ExitCode.USAGE
     assert output.run(cli, ["cleanup", "restore", "--yes", "--json"]) == output.ExitCode.USAGE
     assert archive.database
+
+
+def test_the_job_ends_by_removing_archived_history_that_has_expired(
+    scene: Scene, archive: DatabaseSettings, camunda: CamundaSettings, clean_environment: pytest.MonkeyPatch
+) -> None:
+    opening.migrate(camunda, archive)
+    clean_environment.setenv("historyCleanupArchiveBeforeDelete", "true")
+    with DagsterInstance.ephemeral() as instance:
+        assert launch(instance, dryRun=False).success
+        assert instance.fetch_materializations(definitions.ARCHIVE, limit=1).records == []
+        clean_environment.setenv("historyArchiveTimeToLive", "P30D")
+        with connect(archive, purpose="test") as session:
+            # The scene's moment is the job's.
+            session.execute("UPDATE cleanup_archive_unit SET changed_at = '2000-01-01'")
+        assert launch(instance).success
+        assert launch(instance, dryRun=False).success
+        record = instance.fetch_materializations(definitions.ARCHIVE, limit=1).records[0].asset_materialization
+    with connect(archive, purpose="test") as session:
+        assert session.execute("SELECT DISTINCT state FROM cleanup_archive_unit").fetchall() == [("expired",)]
+        assert session.execute("SELECT count(*) FROM camunda_act_hi_procinst").fetchone() == (0,)
+    assert record is not None
+    assert record.metadata["expired archived hierarchies"].value == len(scene.roots) + 3
+    assert record.metadata["archived, expired, left over"].value == 0
 
 
 def test_orphans_are_archived_too(
