@@ -150,13 +150,23 @@ def _not_held(archive: _Archive, units: Sequence[Unit], held: LegalHolds) -> lis
         return list(units)
     rooted = [unit for unit in units if unit.kind == HIERARCHY]
     stay = ledger.on_hold(archive.session, ids_of(rooted), held) if rooted else set()
-    stay |= {unit.unit_id for unit in units if unit.kind != HIERARCHY and _names_a_held(archive, unit, held)}
-    return [unit for unit in units if unit.unit_id not in stay]
+    others = [unit for unit in units if unit.unit_id not in stay]
+    stay |= _with_rows_of_held(archive, others, held)
+    return [unit for unit in others if unit.unit_id not in stay]
 
 
-def _names_a_held(archive: _Archive, unit: Unit, held: LegalHolds) -> bool:
-    """Whether any row of a set of loose rows says that it belongs to something on hold."""
-    found = _keys(archive, [unit])
+def _with_rows_of_held(archive: _Archive, units: Sequence[Unit], held: LegalHolds) -> set[str]:
+    """Units of which a row names something on hold; a hierarchy takes along loose rows that name its root."""
+    if not units or not _names_a_held(archive, units, held):
+        return set()
+    if len(units) == 1:
+        return {units[0].unit_id}
+    return {unit.unit_id for unit in units if _names_a_held(archive, [unit], held)}
+
+
+def _names_a_held(archive: _Archive, units: Sequence[Unit], held: LegalHolds) -> bool:
+    """Whether any row of these units says that it belongs to something on hold."""
+    found = _keys(archive, units)
     for table in HISTORY_TABLES:
         bound = archive.side.tables.get(table.name)
         owned = statements.owned_rows(bound, found.filled) if bound else None
