@@ -289,7 +289,8 @@ def _accept(listener: socket.socket, key: paramiko.PKey, root: Path, transports:
             transport.add_server_key(key)
             transport.set_subsystem_handler("sftp", paramiko.SFTPServer, _Files, root)
             transports.append(transport)
-            transport.start_server(server=_Door())
+            # With an event it does not wait here for a client that may be killed before they have agreed on anything.
+            transport.start_server(event=threading.Event(), server=_Door())
 
 
 class _Door(paramiko.ServerInterface):
